@@ -1,0 +1,376 @@
+package converge
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/engine"
+	"github.com/steadpaas/stead/internal/platform"
+)
+
+// Verb is what a Step does.
+type Verb string
+
+// The verbs. Drain, Shrink, Delete and Live take effect only while the router
+// serves by the table that the same plan asks for.
+const (
+	Mark   Verb = "mark"   // move the target release on to State
+	Apply  Verb = "apply"  // raise Workload to its Replicas
+	Drain  Verb = "drain"  // wait for the requests in flight on Instances
+	Shrink Verb = "shrink" // lower Workload to its Replicas; the others are drained
+	Delete Verb = "delete" // remove the workload ID; it is drained
+	Live   Verb = "live"   // the goal serves
+	Fail   Verb = "fail"   // the target is given up, because of Status or Reason
+	Forget Verb = "forget" // nothing is left of a destroyed app
+)
+
+// Step is one thing to do for an app.
+type Step struct {
+	Verb      Verb
+	Workload  engine.Workload    // Apply, Shrink
+	ID        string             // Delete
+	Instances []string           // Drain
+	State     stead.ReleaseState // Mark
+	Status    engine.Status      // Fail: the instance that did not come up
+	Reason    string             // Fail: if no instance is to blame
+}
+
+// AppHave is what there is of an app.
+type AppHave struct {
+	Statuses []engine.Status   // of its services, in the order of their names
+	Serving  map[string]string // process → workload that the last plan served by; empty after a restart
+	Drained  map[string]bool   // instances without requests, that are in no table
+	Applied  map[string]int    // replicas last applied, by workload
+	Phase    *stead.Task       // the target's release phase, when begun
+}
+
+// AppPlan is what to do next for an app.
+type AppPlan struct {
+	Serve map[string]string // process → workload whose instances get its requests
+	Steps []Step
+	Goal  map[string]engine.Workload // what shall run in the end, by process
+	Again time.Duration              // look again after this; 0: when something changes
+}
+
+// planner holds one computation of PlanApp.
+type planner struct {
+	in   platform.Intent
+	have AppHave
+	now  time.Time
+	set  Settings
+	out  AppPlan
+}
+
+// PlanApp computes the next steps for an app: pure, and right from any state.
+func PlanApp(in platform.Intent, have AppHave, now time.Time, set Settings) AppPlan {
+	p := &planner{in: in, have: have, now: now, set: set, out: AppPlan{Serve: map[string]string{}}}
+	switch {
+	case in.Destroyed:
+		p.destroy()
+	case in.Target != nil && !sameRelease(in.Live, in.Target):
+		p.release()
+	case in.Target != nil:
+		p.steady(in.Target) // a restart: the same release in a new epoch
+	default:
+		p.steady(in.Live)
+	}
+	return p.out
+}
+
+func sameRelease(a, b *platform.ReleaseSpec) bool { return a != nil && b != nil && a.ID == b.ID }
+
+func (p *planner) do(s Step) { p.out.Steps = append(p.out.Steps, s) }
+
+// release brings the target up beside what is live.
+func (p *planner) release() {
+	switch t := p.in.Target; {
+	case t.State == stead.ReleaseRolling:
+		p.roll()
+		return
+	case !hasPhase(t):
+		p.do(Step{Verb: Mark, State: stead.ReleaseRolling})
+	case t.State == stead.ReleasePending:
+		p.do(Step{Verb: Mark, State: stead.ReleaseReleasing})
+	case p.have.Phase == nil || !p.have.Phase.State.Done():
+	case p.have.Phase.State == stead.TaskSucceeded:
+		p.do(Step{Verb: Mark, State: stead.ReleaseRolling})
+	default:
+		p.do(Step{Verb: Fail, Status: engine.Status{Name: p.have.Phase.Name}, Reason: phaseFailure(p.have.Phase)})
+	}
+	p.steady(p.in.Live)
+}
+
+func hasPhase(r *platform.ReleaseSpec) bool {
+	_, ok := r.Image.Processes[stead.ProcessRelease]
+	return ok
+}
+
+func phaseFailure(t *stead.Task) string {
+	switch {
+	case t.ExitCode != nil:
+		return "the release phase (" + t.Name + ") exited with status " + strconv.Itoa(*t.ExitCode)
+	case t.Reason != "":
+		return "the release phase (" + t.Name + ") failed: " + t.Reason
+	}
+	return "the release phase (" + t.Name + ") failed"
+}
+
+// roll raises the target's instances; when all are up, they serve and the
+// release is live. Until then, what is live goes on as it is.
+func (p *planner) roll() {
+	goal := workloads(p.in, p.in.Target, p.set.Sizes)
+	p.out.Goal = goal
+	served := p.servesAll(goal)
+	if st, failed := p.failure(goal); failed && !served {
+		p.do(Step{Verb: Fail, Status: st})
+		p.steady(p.in.Live)
+		p.out.Goal = goal
+		return
+	}
+	for _, t := range types(goal) {
+		p.scale(goal[t])
+	}
+	if served || p.readyAll(goal) {
+		for t, w := range goal {
+			p.out.Serve[t] = w.ID
+		}
+		p.do(Step{Verb: Live})
+		return // what was live is removed when the database knows
+	}
+	keep := idsOf(goal)
+	for t, w := range workloads(p.in, p.in.Live, p.set.Sizes) {
+		if id := p.current(t, w); id != "" {
+			p.out.Serve[t] = id
+			keep[id] = true
+		}
+	}
+	p.removeBut(keep)
+}
+
+func (p *planner) servesAll(goal map[string]engine.Workload) bool {
+	for t, w := range goal {
+		if p.have.Serving[t] != w.ID {
+			return false
+		}
+	}
+	return len(goal) > 0
+}
+
+func (p *planner) readyAll(goal map[string]engine.Workload) bool {
+	ready := true
+	for _, w := range goal {
+		ready = p.ready(w) && ready
+	}
+	return ready
+}
+
+// steady keeps the release running in the form that is wanted now. A process
+// of another form or epoch serves until its successor is up.
+func (p *planner) steady(r *platform.ReleaseSpec) {
+	goal := workloads(p.in, r, p.set.Sizes)
+	p.out.Goal = goal
+	keep, done := idsOf(goal), true
+	for _, t := range types(goal) {
+		w := goal[t]
+		p.scale(w)
+		id := p.current(t, w)
+		if id != w.ID && p.ready(w) {
+			id = w.ID
+		}
+		p.out.Serve[t] = id
+		if id != w.ID {
+			keep[id], done = true, false
+			old := w
+			old.ID = id // a known ID: only its replicas count
+			p.scale(old)
+		}
+	}
+	p.removeBut(keep)
+	if done && p.in.Target != nil && p.in.Target == r {
+		p.do(Step{Verb: Live})
+	}
+}
+
+// current returns the workload that serves process t of the live release, of
+// which w is the wanted form: w itself, unless another one has instances up.
+func (p *planner) current(t string, w engine.Workload) string {
+	up := map[string]int{}
+	for _, st := range p.have.Statuses {
+		id, ok := ParseIdent(st.Workload)
+		if ok && id.Process == t && id.Release == w.Release && st.State == engine.StateUp {
+			up[st.Workload]++
+		}
+	}
+	if s := p.have.Serving[t]; s == w.ID || up[s] > 0 {
+		return s
+	}
+	delete(up, w.ID)
+	best := w.ID
+	for _, id := range slices.Sorted(maps.Keys(up)) {
+		if best == w.ID || up[id] > up[best] {
+			best = id
+		}
+	}
+	return best
+}
+
+// ready reports whether all wanted instances of w are up.
+func (p *planner) ready(w engine.Workload) bool {
+	up := 0
+	for _, st := range p.have.Statuses {
+		_, index := splitName(st.Name)
+		if st.Workload == w.ID && st.State == engine.StateUp && index <= w.Replicas && p.settled(w, st) {
+			up++
+		}
+	}
+	return up >= w.Replicas
+}
+
+// settled reports whether an instance has been up for long enough. One that
+// binds no port is up as soon as it is started, which proves little.
+func (p *planner) settled(w engine.Workload, st engine.Status) bool {
+	if w.Port != 0 || st.Restarts > 0 && p.have.Serving[w.Process] == w.ID {
+		return true
+	}
+	left := p.set.Settle - p.now.Sub(st.Since)
+	if left > 0 {
+		p.again(left)
+	}
+	return left <= 0
+}
+
+func (p *planner) again(d time.Duration) {
+	if p.out.Again == 0 || d < p.out.Again {
+		p.out.Again = d
+	}
+}
+
+// startSlack is given to an instance on top of its boot limit, for fetching
+// the image and creating the container.
+const startSlack = 5 * time.Minute
+
+// failure returns the instance of the goal that shows it will not come up: its
+// image or health check failed, or it crashed for a second time.
+func (p *planner) failure(goal map[string]engine.Workload) (engine.Status, bool) {
+	for _, st := range p.have.Statuses {
+		id, ok := ParseIdent(st.Workload)
+		w := goal[id.Process]
+		if !ok || w.ID != st.Workload {
+			continue
+		}
+		final := st.Cause == engine.CauseBoot || st.Cause == engine.CauseImage || st.Restarts > 0
+		late := p.now.Sub(st.Since) > w.Health.BootLimit.Duration()+startSlack
+		if st.State == engine.StateCrashed && final {
+			return st, true
+		}
+		if st.State == engine.StateStarting && late {
+			st.Reason = "did not start in time"
+			return st, true
+		}
+	}
+	return engine.Status{}, false
+}
+
+// scale brings w to its replicas: up at once, down after draining.
+func (p *planner) scale(w engine.Workload) {
+	present, top := map[int]bool{}, 0
+	var waiting []string
+	for _, st := range p.have.Statuses {
+		_, index := splitName(st.Name)
+		if st.Workload != w.ID || st.State == engine.StateStopping {
+			continue
+		}
+		present[index], top = true, max(top, index)
+		if index > w.Replicas && p.undrained(st) {
+			waiting = append(waiting, st.Instance)
+		}
+	}
+	missing := false
+	for i := range w.Replicas {
+		missing = missing || !present[i+1]
+	}
+	applied, known := p.have.Applied[w.ID]
+	switch {
+	case top > w.Replicas && len(waiting) == 0:
+		p.do(Step{Verb: Shrink, Workload: w})
+		return
+	case top > w.Replicas:
+		p.do(Step{Verb: Drain, Instances: waiting})
+		w.Replicas = top
+	case known && applied > w.Replicas: // asked for, not seen yet
+		p.do(Step{Verb: Shrink, Workload: w})
+		return
+	}
+	if missing {
+		p.do(Step{Verb: Apply, Workload: w})
+	}
+}
+
+// undrained reports whether requests may be in flight on the instance.
+func (p *planner) undrained(st engine.Status) bool {
+	return st.State == engine.StateUp && st.Address.IsValid() && !p.have.Drained[st.Instance]
+}
+
+// removeBut removes all workloads of the app but those to keep.
+func (p *planner) removeBut(keep map[string]bool) {
+	gone := map[string][]string{} // workload → instances to drain first
+	for id := range p.have.Applied {
+		if !keep[id] {
+			gone[id] = nil
+		}
+	}
+	for _, st := range p.have.Statuses {
+		if keep[st.Workload] {
+			continue
+		}
+		if p.undrained(st) {
+			gone[st.Workload] = append(gone[st.Workload], st.Instance)
+		} else if _, ok := gone[st.Workload]; !ok {
+			gone[st.Workload] = nil
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(gone)) {
+		if waiting := gone[id]; len(waiting) > 0 {
+			p.do(Step{Verb: Drain, Instances: waiting})
+		} else {
+			p.do(Step{Verb: Delete, ID: id})
+		}
+	}
+}
+
+func (p *planner) destroy() {
+	p.removeBut(nil)
+	if len(p.out.Steps) == 0 {
+		p.do(Step{Verb: Forget})
+	}
+}
+
+func idsOf(goal map[string]engine.Workload) map[string]bool {
+	out := map[string]bool{}
+	for _, w := range goal {
+		out[w.ID] = true
+	}
+	return out
+}
+
+func types(goal map[string]engine.Workload) []string { return slices.Sorted(maps.Keys(goal)) }
+
+// headline says in a sentence how an instance failed.
+func headline(st engine.Status) string {
+	switch r := st.Reason; {
+	case st.Cause == engine.CauseExit && st.ExitCode != nil:
+		return st.Name + " exited with status " + strconv.Itoa(*st.ExitCode)
+	case r == "":
+		return st.Name + " did not come up"
+	case strings.HasPrefix(r, "killed"):
+		return st.Name + " was " + r
+	case strings.HasPrefix(r, "did not") || strings.HasPrefix(r, "was ") || strings.HasPrefix(r, "could not"):
+		return st.Name + " " + r
+	default:
+		return st.Name + ": " + r
+	}
+}
