@@ -171,6 +171,7 @@ type Instance struct {
 	Region   string        `json:"region"`
 	Node     string        `json:"node,omitempty"`
 	Since    time.Time     `json:"since"` // when the state began
+	Ref      string        `json:"-"`     // the engine's id of it, for Exec
 }
 
 // TaskState is the life of a task.
