@@ -96,3 +96,10 @@ func (p *Platform) FinishBuild(_ context.Context, id stead.ID, _ string, out pla
 	}
 	return stead.Build{}, stead.NotFound("build", string(id))
 }
+
+// Releases returns how many releases an app has had.
+func (p *Platform) Releases(ref string) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.find(ref).releases), nil
+}
