@@ -1,0 +1,153 @@
+package store
+
+import (
+	"time"
+
+	"github.com/steadpaas/stead"
+)
+
+// App is an app with what only the platform knows of it.
+type App struct {
+	stead.App
+	Host        string   // its platform domain
+	LiveID      stead.ID // the release that serves; empty: none
+	LiveEpoch   int      // the epoch that serves
+	Config      []byte   // sealed JSON of a stead.Config; nil: empty
+	Builds      int      // last number given, and so on
+	Releases    int
+	Tasks       int
+	DestroyedAt *time.Time
+}
+
+const appQuery = `SELECT a.id, a.name, a.space_id, s.name, s.org_id, o.name, a.region, a.host, a.maintenance, a.epoch,
+	a.live_id, a.live_version, a.live_epoch, a.config, a.builds, a.releases, a.tasks, a.created_at, a.updated_at, a.destroyed_at
+	FROM apps a JOIN spaces s ON s.id = a.space_id JOIN orgs o ON o.id = s.org_id `
+
+func scanApp(r row) (a App, err error) {
+	err = r.Scan(&a.ID, &a.Name, &a.SpaceID, &a.Space, &a.OrgID, &a.Org, &a.Region, &a.Host, &a.Maintenance, &a.Epoch,
+		&a.LiveID, &a.Release, &a.LiveEpoch, &a.Config, &a.Builds, &a.Releases, &a.Tasks,
+		stamp{&a.CreatedAt}, stamp{&a.UpdatedAt}, stamp{&a.DestroyedAt})
+	return a, err
+}
+
+// InsertApp adds an app; ErrDuplicate if the space has one of that name.
+func (tx *Tx) InsertApp(a App) error {
+	return tx.insert(`INSERT INTO apps (id, space_id, name, region, host, maintenance, epoch, live_id, live_version, live_epoch,
+		config, builds, releases, tasks, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, '', 0, 0, $8, 0, 0, 0, $9, $10)`,
+		a.ID, a.SpaceID, a.Name, a.Region, a.Host, a.Maintenance, a.Epoch, a.Config, micros(a.CreatedAt), micros(a.UpdatedAt))
+}
+
+// SaveApp writes what may change of an app, all of it.
+func (tx *Tx) SaveApp(a App) error {
+	return tx.must(`UPDATE apps SET name = $2, host = $3, maintenance = $4, epoch = $5, live_id = $6, live_version = $7, live_epoch = $8,
+		config = $9, builds = $10, releases = $11, tasks = $12, updated_at = $13, destroyed_at = $14 WHERE id = $1`,
+		a.ID, a.Name, a.Host, a.Maintenance, a.Epoch, a.LiveID, a.Release, a.LiveEpoch,
+		a.Config, a.Builds, a.Releases, a.Tasks, micros(a.UpdatedAt), microsOrNull(a.DestroyedAt))
+}
+
+// AppByID returns an app, also one that is being destroyed.
+func (tx *Tx) AppByID(id stead.ID) (App, error) {
+	return one(tx, scanApp, appQuery+`WHERE a.id = $1`, id)
+}
+
+// AppsNamed returns the apps of that name in all spaces, or in those of the
+// names given, destroyed ones left out.
+func (tx *Tx) AppsNamed(org, space, name string) ([]App, error) {
+	return many(tx, scanApp, appQuery+`WHERE a.name = $1 AND ($2 = '' OR s.name = $2) AND ($3 = '' OR o.name = $3)
+		AND a.destroyed_at IS NULL ORDER BY o.name, s.name`, name, space, org)
+}
+
+// Apps returns all apps, also those that are being destroyed, by name.
+func (tx *Tx) Apps() ([]App, error) {
+	return many(tx, scanApp, appQuery+`ORDER BY a.name, o.name, s.name`)
+}
+
+// CountApps counts the apps of a space.
+func (tx *Tx) CountApps(space stead.ID) (n int, err error) {
+	err = tx.tx.QueryRowContext(tx.ctx, `SELECT COUNT(*) FROM apps WHERE space_id = $1`, space).Scan(&n)
+	return n, err
+}
+
+// DeleteApp removes an app with everything that belongs to it but its events.
+func (tx *Tx) DeleteApp(id stead.ID) error { return tx.must(`DELETE FROM apps WHERE id = $1`, id) }
+
+const processColumns = `type, quantity, size, health_path, boot_limit, stop_grace, stopped, updated_at`
+
+func scanProcess(r row) (p stead.Process, err error) {
+	err = r.Scan(&p.Type, &p.Quantity, &p.Size, &p.Health.Path, &p.Health.BootLimit, &p.StopGrace, &p.Stopped, stamp{&p.UpdatedAt})
+	return p, err
+}
+
+// InsertProcess adds a process; ErrDuplicate if the app has one of that type.
+func (tx *Tx) InsertProcess(app stead.ID, p stead.Process) error {
+	return tx.insert(`INSERT INTO processes (app_id, `+processColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, microsOrNull(p.UpdatedAt))
+}
+
+// SaveProcess writes all of a process but its command, which is the release's.
+func (tx *Tx) SaveProcess(app stead.ID, p stead.Process) error {
+	return tx.must(`UPDATE processes SET quantity = $3, size = $4, health_path = $5, boot_limit = $6, stop_grace = $7, stopped = $8, updated_at = $9
+		WHERE app_id = $1 AND type = $2`,
+		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, microsOrNull(p.UpdatedAt))
+}
+
+// Processes returns the processes of an app, web first.
+func (tx *Tx) Processes(app stead.ID) ([]stead.Process, error) {
+	return many(tx, scanProcess, `SELECT `+processColumns+` FROM processes WHERE app_id = $1
+		ORDER BY CASE WHEN type = 'web' THEN 0 ELSE 1 END, type`, app)
+}
+
+const domainColumns = `id, app_id, host, platform, created_at`
+
+func scanDomain(r row) (d stead.Domain, err error) {
+	err = r.Scan(&d.ID, &d.AppID, &d.Host, &d.Platform, stamp{&d.CreatedAt})
+	return d, err
+}
+
+// InsertDomain adds a domain; ErrDuplicate if any app has it.
+func (tx *Tx) InsertDomain(d stead.Domain) error {
+	return tx.insert(`INSERT INTO domains (`+domainColumns+`) VALUES ($1, $2, $3, $4, $5)`, d.ID, d.AppID, d.Host, d.Platform, micros(d.CreatedAt))
+}
+
+// Domains returns the domains of an app, the platform's first.
+func (tx *Tx) Domains(app stead.ID) ([]stead.Domain, error) {
+	return many(tx, scanDomain, `SELECT `+domainColumns+` FROM domains WHERE app_id = $1 ORDER BY platform DESC, host`, app)
+}
+
+// DomainByHost returns the domain of whatever app has the host.
+func (tx *Tx) DomainByHost(host string) (stead.Domain, error) {
+	return one(tx, scanDomain, `SELECT `+domainColumns+` FROM domains WHERE host = $1`, host)
+}
+
+// DeleteDomain removes a domain with its routes.
+func (tx *Tx) DeleteDomain(id stead.ID) error {
+	return tx.must(`DELETE FROM domains WHERE id = $1`, id)
+}
+
+// DeleteDomains removes all domains of an app, with its routes.
+func (tx *Tx) DeleteDomains(app stead.ID) error {
+	return tx.exec(`DELETE FROM domains WHERE app_id = $1`, app)
+}
+
+const routeQuery = `SELECT r.id, r.app_id, a.name, r.host, r.path, r.process, r.strip_prefix FROM routes r JOIN apps a ON a.id = r.app_id `
+
+func scanRoute(r row) (t stead.Route, err error) {
+	err = r.Scan(&t.ID, &t.AppID, &t.App, &t.Host, &t.Path, &t.Process, &t.StripPrefix)
+	return t, err
+}
+
+// InsertRoute adds a route; ErrDuplicate if host and path have one.
+func (tx *Tx) InsertRoute(r stead.Route) error {
+	return tx.insert(`INSERT INTO routes (id, app_id, host, path, process, strip_prefix) VALUES ($1, $2, $3, $4, $5, $6)`,
+		r.ID, r.AppID, r.Host, r.Path, r.Process, r.StripPrefix)
+}
+
+// Routes returns the routes of an app by host and path.
+func (tx *Tx) Routes(app stead.ID) ([]stead.Route, error) {
+	return many(tx, scanRoute, routeQuery+`WHERE r.app_id = $1 ORDER BY r.host, r.path`, app)
+}
+
+// DeleteRoute removes a route of an app.
+func (tx *Tx) DeleteRoute(app, id stead.ID) error {
+	return tx.must(`DELETE FROM routes WHERE app_id = $1 AND id = $2`, app, id)
+}
