@@ -63,6 +63,8 @@ type planner struct {
 	now  time.Time
 	set  Settings
 	out  AppPlan
+
+	spare map[string]bool // workloads not to remove in this plan
 }
 
 // PlanApp computes the next steps for an app: pure, and right from any state.
@@ -127,6 +129,7 @@ func (p *planner) roll() {
 	served := p.servesAll(goal)
 	if st, failed := p.failure(goal); failed && !served {
 		p.do(Step{Verb: Fail, Status: st})
+		p.spare = idsOf(goal) // removed when the database knows
 		p.steady(p.in.Live)
 		p.out.Goal = goal
 		return
@@ -317,6 +320,9 @@ func (p *planner) undrained(st engine.Status) bool {
 
 // removeBut removes all workloads of the app but those to keep.
 func (p *planner) removeBut(keep map[string]bool) {
+	for id := range p.spare {
+		keep[id] = true
+	}
 	gone := map[string][]string{} // workload → instances to drain first
 	for id := range p.have.Applied {
 		if !keep[id] {
@@ -343,7 +349,7 @@ func (p *planner) removeBut(keep map[string]bool) {
 }
 
 func (p *planner) destroy() {
-	p.removeBut(nil)
+	p.removeBut(map[string]bool{})
 	if len(p.out.Steps) == 0 {
 		p.do(Step{Verb: Forget})
 	}

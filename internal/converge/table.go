@@ -82,7 +82,7 @@ func instances(in platform.Intent, statuses []engine.Status) []stead.Instance {
 			Name: st.Name, AppID: in.App.ID, Process: process, Release: id.Release,
 			State: stead.InstanceState(st.State), Reason: st.Reason, ExitCode: st.ExitCode,
 			Restarts: st.Restarts, Size: processOf(in.Processes, process).Size,
-			Region: in.App.Region, Node: st.Node, Since: st.Since,
+			Region: in.App.Region, Node: st.Node, Since: st.Since, Ref: st.Instance,
 		})
 	}
 	return out
