@@ -158,6 +158,9 @@ func retryable(method string, err error) bool {
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
 		return true
 	}
+	if errors.Is(err, errNotStead) {
+		return false
+	}
 	return (method == http.MethodGet || method == http.MethodPut) && stead.KindOf(err) == stead.KindUnavailable
 }
 

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,8 +23,14 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 		"check the address and that steadd is running there, then try again", err)
 }
 
-// notStead is the error of an answer that no platform gives.
+var errNotStead = errors.New("not an answer of the v1 API")
+
+// notStead is the error of an answer that no platform gives. That of a gateway
+// in between (502, 503, 504) may pass.
 func (c *Client) notStead(resp *http.Response, err error) error {
+	if resp.StatusCode < 502 {
+		err = errors.Join(errNotStead, err)
+	}
 	return stead.Unavailable(fmt.Sprintf("%s answered %s, which is not an answer of a Stead platform", c.base, resp.Status),
 		"check the address; a proxy may stand in between", err)
 }
