@@ -1,0 +1,3 @@
+package buildkit
+
+type stacks struct{}
