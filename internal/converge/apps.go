@@ -343,6 +343,9 @@ func (l *Loops) forget(ctx context.Context, a *appTurn) bool {
 	if d, ok := l.d.Logs.(interface{ Delete(stream string) error }); ok {
 		l.logged(ctx, "logs not deleted", d.Delete(logs.AppStream(a.in.App.ID)), "app", a.in.App.Name)
 	}
+	if l.d.Forget != nil && !l.logged(ctx, "app not cleaned up", l.d.Forget(ctx, a.in.App.ID), "app", a.in.App.Name) {
+		return false
+	}
 	return l.moved(ctx, "app not forgotten", l.d.Platform.ForgetApp(ctx, a.in.App.ID), a)
 }
 

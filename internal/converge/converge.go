@@ -108,6 +108,10 @@ type Deps struct {
 	Sources  platform.Sources
 	Logs     Logs
 	Router   Router
+	// Forget, if set, removes what other rooms keep of a destroyed app, such as
+	// its git repository. It is called before the app is forgotten, again until
+	// it succeeds.
+	Forget   func(ctx context.Context, app stead.ID) error
 	Settings Settings
 	Logger   *slog.Logger
 }

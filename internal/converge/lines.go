@@ -70,6 +70,9 @@ func (l *Loops) progress(ctx context.Context, a *appTurn) {
 			continue
 		}
 		a.mem.told[st.Instance] = st
+		if !known && st.State == engine.StateUp && a.mem.target != nil { // it was quick
+			l.tell(ctx, stream, st.Name, st.Name+" starting")
+		}
 		if text := step(last, known, st); text != "" && (known || a.mem.target != nil || st.State != engine.StateUp) {
 			l.tell(ctx, stream, st.Name, text)
 		}

@@ -141,6 +141,7 @@ func (p *planner) roll() {
 		for t, w := range goal {
 			p.out.Serve[t] = w.ID
 		}
+		p.sweep(idsOf(goal))
 		p.do(Step{Verb: Live})
 		return // what was live is removed when the database knows
 	}
@@ -194,6 +195,7 @@ func (p *planner) steady(r *platform.ReleaseSpec) {
 	}
 	p.removeBut(keep)
 	if done && p.in.Target != nil && p.in.Target == r {
+		p.sweep(keep)
 		p.do(Step{Verb: Live})
 	}
 }
@@ -316,6 +318,17 @@ func (p *planner) scale(w engine.Workload) {
 // undrained reports whether requests may be in flight on the instance.
 func (p *planner) undrained(st engine.Status) bool {
 	return st.State == engine.StateUp && st.Address.IsValid() && !p.have.Drained[st.Instance]
+}
+
+// sweep removes the live release's workloads that were scaled to none: without
+// instances no status will tell of them once another release is live.
+func (p *planner) sweep(keep map[string]bool) {
+	for _, w := range workloads(p.in, p.in.Live, p.set.Sizes) {
+		seen := slices.ContainsFunc(p.have.Statuses, func(st engine.Status) bool { return st.Workload == w.ID })
+		if w.Replicas == 0 && !seen && !keep[w.ID] {
+			p.do(Step{Verb: Delete, ID: w.ID})
+		}
+	}
 }
 
 // removeBut removes all workloads of the app but those to keep.

@@ -103,3 +103,10 @@ func (p *Platform) Releases(ref string) (int, error) {
 	defer p.mu.Unlock()
 	return len(p.find(ref).releases), nil
 }
+
+// Pushed returns how many builds an app has had.
+func (p *Platform) Pushed(ref string) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.find(ref).builds), nil
+}

@@ -133,6 +133,9 @@ func (p *push) run(ctx context.Context, req request) error {
 	}
 	p.app, p.ref = o.app, string(o.app.ID)
 	ctx = stead.WithActor(ctx, o.actor)
+	if o.build > 0 {
+		return p.begin(ctx, o.build)
+	}
 	u, err := p.choose(req.Updates)
 	if err != nil || u == nil {
 		return err
@@ -198,8 +201,14 @@ func (p *push) deploy(ctx context.Context, u update, req request) error {
 	if err != nil {
 		return err
 	}
-	p.send(reply{Resume: &resume{App: p.app.ID, Build: b.Number}})
-	return p.follow(ctx, b.Number)
+	p.s.became(req.Key, b.Number)
+	return p.begin(ctx, b.Number)
+}
+
+// begin follows a build from its first line.
+func (p *push) begin(ctx context.Context, build int) error {
+	p.send(reply{Resume: &resume{App: p.app.ID, Build: build}})
+	return p.follow(ctx, build)
 }
 
 func firstLine(s string) string {

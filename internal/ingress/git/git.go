@@ -62,6 +62,7 @@ type Service struct {
 type session struct {
 	actor stead.Actor
 	app   stead.App
+	build int // that it became; 0: none yet
 }
 
 // New returns a service over p. Its directories are made at need.

@@ -2,6 +2,7 @@ package git_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http/httptest"
 	"net/url"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/build"
 	buildfake "github.com/steadpaas/stead/internal/build/fake"
 	"github.com/steadpaas/stead/internal/converge"
 	"github.com/steadpaas/stead/internal/converge/fake"
@@ -31,15 +34,31 @@ func TestMain(m *testing.M) {
 
 // desk is a pusher's place: a platform behind HTTP and a working tree.
 type desk struct {
-	t      *testing.T
-	p      *fake.Platform
-	url    string
-	dir    string
-	svc    *git.Service
-	svcDir string
+	t     *testing.T
+	p     *fake.Platform
+	url   string
+	dir   string
+	gate  chan struct{} // a build waits while one can be sent
+	rerun func()        // ends the hooks' side of the daemon and starts it again
 }
 
-func open(t *testing.T) *desk {
+// gated is a builder that can be held up.
+type gated struct {
+	buildfake.Builder
+	gate chan struct{}
+}
+
+func (g gated) Build(ctx context.Context, r build.Request) (build.Result, error) {
+	r.Output("-----> At the gate")
+	if g.gate != nil {
+		<-g.gate
+	}
+	return g.Builder.Build(ctx, r)
+}
+
+func open(t *testing.T) *desk { return openGated(t, nil) }
+
+func openGated(t *testing.T, gate chan struct{}) *desk {
 	t.Helper()
 	base, err := os.MkdirTemp("/tmp", "st")
 	if err != nil {
@@ -60,23 +79,30 @@ func open(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := converge.New(converge.Deps{Platform: p, Engines: map[string]engine.Engine{"default": e}, Builder: buildfake.New(), Sources: p, Logs: store, Router: &fake.Router{}})
+	l := converge.New(converge.Deps{Platform: p, Engines: map[string]engine.Engine{"default": e}, Builder: gated{buildfake.New(), gate}, Sources: p, Logs: store, Router: &fake.Router{}})
 	ended := make(chan error, 2)
 	go func() { ended <- l.Run(ctx) }()
-	go func() { ended <- svc.Run(ctx) }()
+	sctx, scancel := context.WithCancel(ctx)
+	hooks := make(chan error, 1)
+	go func() { hooks <- svc.Run(sctx) }()
 	srv := httptest.NewServer(svc.Handler("/git"))
 	t.Cleanup(func() {
 		srv.Close()
 		cancel()
-		for range 2 {
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
+		if err := errors.Join(<-ended, <-hooks); err != nil {
+			t.Error(err)
 		}
 		_ = e.Close()
 		_ = store.Close()
 	})
-	d := &desk{t: t, p: p, dir: filepath.Join(base, "tree"), svc: svc, svcDir: filepath.Join(base, "git")}
+	d := &desk{t: t, p: p, dir: filepath.Join(base, "tree"), gate: gate, rerun: func() {
+		scancel()
+		if err := <-hooks; err != nil {
+			t.Error(err)
+		}
+		sctx, scancel = context.WithCancel(ctx)
+		go func(ctx context.Context) { hooks <- svc.Run(ctx) }(sctx)
+	}}
 	u, _ := url.Parse(srv.URL)
 	u.User, u.Path = url.UserPassword("x", fake.Token), "/git/hello.git"
 	d.url = u.String()
@@ -220,4 +246,38 @@ func TestTwoPushesAtOnce(t *testing.T) {
 		}()
 	}
 	contains(t, <-done+<-done, "Deployed hello v1", "Deployed hello v2")
+}
+
+// TestDaemonDies ends the hooks' side of the daemon during a build; the hook
+// comes back and follows the same build.
+func TestDaemonDies(t *testing.T) {
+	gate := make(chan struct{})
+	d := openGated(t, gate)
+	done := make(chan string, 1)
+	go func() {
+		out, err := d.git("push", d.url, "main")
+		if err != nil {
+			out += err.Error()
+		}
+		done <- out
+	}()
+	for {
+		n, err := d.p.Pushed("hello")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			if b, _ := d.p.Build(context.Background(), "hello", n); b.State == stead.BuildRunning {
+				break
+			}
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	d.rerun()
+	close(gate)
+	out := <-done
+	contains(t, out, "At the gate", "Deployed hello v1")
+	if strings.Count(out, "At the gate") != 1 {
+		t.Errorf("lines came twice:\n%s", out)
+	}
 }

@@ -36,7 +36,7 @@ func (s *Service) begin(actor stead.Actor, app stead.App) string {
 	key := rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open[key] = session{actor, app}
+	s.open[key] = session{actor: actor, app: app}
 	return key
 }
 
@@ -44,6 +44,17 @@ func (s *Service) end(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, key)
+}
+
+// became records the build of a push, so that a hook that asks again, because
+// it was not told, follows the same one.
+func (s *Service) became(key string, build int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o, ok := s.open[key]; ok {
+		o.build = build
+		s.open[key] = o
+	}
 }
 
 func (s *Service) session(key string) (session, bool) {
