@@ -219,3 +219,16 @@ func stat(pid int) (state, began string, err error) {
 
 func pidPath(dir, name string) string { return filepath.Join(dir, name+".pid") }
 func logPath(dir, name string) string { return filepath.Join(dir, name+".log") }
+
+// Start starts the daemon unless it runs, and does not watch it.
+func Start(s Spec) (pid int, err error) {
+	if pid, ok := Running(s.StateDir, s.Name); ok {
+		return pid, nil
+	}
+	p, err := start(s)
+	if err != nil {
+		return 0, fmt.Errorf("start %s: %w", s.Name, err)
+	}
+	pid = p.Pid
+	return pid, p.Release()
+}

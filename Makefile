@@ -1,0 +1,57 @@
+# Stead. The two commands: make up, make test. Everything else is for working on it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export GOFLAGS := -buildvcs=false
+export PATH := $(PATH):/usr/local/go/bin
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/steadpaas/stead/internal/daemon.Version=$(VERSION) -X github.com/steadpaas/stead/internal/cli.Version=$(VERSION)
+CONTAINERD_TAGS := no_cri,no_btrfs,no_devmapper,no_zfs,no_tracing,no_systemd
+RUNC_TAGS := seccomp,urfave_cli_no_docs,netgo,osusergo
+PARTS := bin/containerd bin/containerd-shim-runc-v2 bin/runc bin/buildkitd
+PACKAGES := git make gcc libc6-dev libseccomp-dev nftables iproute2 mmdebstrap ca-certificates curl
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+up: ## set up everything, start the platform, push the example app
+	@scripts/up
+
+down: ## stop the platform; PURGE=1 removes all of it
+	@scripts/down
+
+build: bin/stead bin/steadd $(PARTS) ## build the programs and the engine's parts
+
+.PHONY: help up down build test test-fast lint bench fuzz packages programs
+packages: ## install the Debian packages that building and running need
+	@scripts/packages $(PACKAGES)
+
+programs:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/stead ./cmd/steadd
+
+bin/stead bin/steadd: programs ;
+
+bin/containerd: parts/containerd/go.mod parts/containerd/go.sum
+	cd parts/containerd && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags $(CONTAINERD_TAGS) -o ../../bin/containerd github.com/containerd/containerd/v2/cmd/containerd
+bin/containerd-shim-runc-v2: bin/containerd
+	cd parts/containerd && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags $(CONTAINERD_TAGS) -o ../../bin/containerd-shim-runc-v2 github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2
+bin/runc: parts/runc/go.mod parts/runc/go.sum
+	cd parts/runc && CGO_ENABLED=1 go build -trimpath -tags $(RUNC_TAGS) -ldflags '-s -w -linkmode external -extldflags -static' -o ../../bin/runc github.com/opencontainers/runc
+bin/buildkitd: parts/buildkit/go.mod parts/buildkit/go.sum
+	cd parts/buildkit && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags netgo,osusergo -o ../../bin/buildkitd github.com/moby/buildkit/cmd/buildkitd
+
+test: packages build ## every test, the real engine included
+	go test -race -shuffle=on -count=1 -timeout 35m ./...
+
+test-fast: ## what needs no root and no container
+	go test -short -shuffle=on ./...
+
+lint: ## gofmt and vet
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+
+bench: build ## measure; the figures of docs/performance.md
+	go test -run '^$$' -bench . -benchtime 1s ./internal/...
+
+fuzz: ## each fuzz target for a minute
+	@scripts/fuzz 60s

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/client"
+)
+
+func (sh *shell) domainCommands() []*cobra.Command {
+	return []*cobra.Command{sh.domainsCommand(), sh.routesCommand()}
+}
+
+func (sh *shell) domainsCommand() *cobra.Command {
+	group := &cobra.Command{Use: "domains", Short: "List the host names an app answers for", Args: cobra.NoArgs,
+		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, _ []string) error {
+			domains, err := c.Domains(ctx, app)
+			if err != nil {
+				return err
+			}
+			rows := make([][]string, len(domains))
+			for i, d := range domains {
+				kind := "yours"
+				if d.Platform {
+					kind = "the platform's"
+				}
+				rows[i] = []string{d.Host, kind, ago(d.CreatedAt)}
+			}
+			return sh.print(domains, func() { sh.table("No domains.", []string{"domain", "whose", "added"}, rows) })
+		})}
+	add := &cobra.Command{Use: "add HOST", Short: "Have an app answer for a host name", Args: cobra.ExactArgs(1),
+		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
+			d, err := c.AddDomain(ctx, app, args[0])
+			if err != nil {
+				return err
+			}
+			return sh.print(d, func() { sh.say("%s answers for %s; point its DNS record at this platform", app, d.Host) })
+		})}
+	remove := &cobra.Command{Use: "remove HOST", Short: "Give a host name up", Args: cobra.ExactArgs(1),
+		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
+			return c.RemoveDomain(ctx, app, args[0])
+		})}
+	group.AddCommand(add, remove)
+	return group
+}
+
+func (sh *shell) routesCommand() *cobra.Command {
+	group := &cobra.Command{Use: "routes", Short: "List which requests go to which process", Args: cobra.NoArgs,
+		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, _ []string) error {
+			routes, err := c.Routes(ctx, app)
+			if err != nil {
+				return err
+			}
+			rows := make([][]string, len(routes))
+			for i, r := range routes {
+				strip := ""
+				if r.StripPrefix {
+					strip = "stripped"
+				}
+				rows[i] = []string{r.Host + r.Path, r.Process, strip, string(r.ID)}
+			}
+			return sh.print(routes, func() { sh.table("No routes.", []string{"requests for", "go to", "prefix", "id"}, rows) })
+		})}
+	var n stead.NewRoute
+	add := &cobra.Command{Use: "add HOST", Short: "Send the requests for a host, below a path, to a process", Args: cobra.ExactArgs(1),
+		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
+			n.Host = args[0]
+			r, err := c.AddRoute(ctx, app, n)
+			if err != nil {
+				return err
+			}
+			return sh.print(r, func() { sh.say("%s%s goes to %s", r.Host, r.Path, r.Process) })
+		})}
+	add.Flags().StringVar(&n.Path, "path", "/", "the path's prefix")
+	add.Flags().StringVar(&n.Process, "process", stead.ProcessWeb, "the process")
+	add.Flags().BoolVar(&n.StripPrefix, "strip-prefix", false, "take the prefix off before the app sees the request")
+	remove := &cobra.Command{Use: "remove ID", Short: "Remove a route", Args: cobra.ExactArgs(1),
+		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
+			return c.RemoveRoute(ctx, app, stead.ID(args[0]))
+		})}
+	group.AddCommand(add, remove)
+	return group
+}

@@ -1,0 +1,300 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/client"
+)
+
+func (sh *shell) processCommands() []*cobra.Command {
+	return []*cobra.Command{sh.psCommand(), sh.scaleCommand(), sh.processCommand(), sh.restartCommand(), sh.stopCommand()}
+}
+
+func (sh *shell) psCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "ps", Short: "Show an app's processes and instances", Args: cobra.NoArgs,
+		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, _ []string) error {
+			processes, err := c.Processes(ctx, app)
+			if err != nil {
+				return err
+			}
+			instances, err := c.Instances(ctx, app)
+			if err != nil {
+				return err
+			}
+			type answer struct {
+				Processes []stead.Process  `json:"processes"`
+				Instances []stead.Instance `json:"instances"`
+			}
+			return sh.print(answer{processes, instances}, func() {
+				for _, p := range processes {
+					sh.printProcess(p, instances)
+				}
+				sh.printOthers(processes, instances)
+			})
+		}),
+	}
+}
+
+func (sh *shell) printProcess(p stead.Process, instances []stead.Instance) {
+	how := fmt.Sprintf("%d × %s", p.Quantity, p.Size)
+	if p.Stopped {
+		how += ", stopped"
+	}
+	command := ""
+	if n := len(p.Command); n > 0 {
+		command = ": " + p.Command[n-1]
+	}
+	fmt.Fprintf(sh.out, "%s (%s)%s\n", sh.paint(bold, p.Type), how, safe(command))
+	for _, i := range instances {
+		if i.Process == p.Type {
+			sh.printInstance(i)
+		}
+	}
+}
+
+// printOthers shows instances of no listed process: one-off tasks.
+func (sh *shell) printOthers(processes []stead.Process, instances []stead.Instance) {
+	known := map[string]bool{}
+	for _, p := range processes {
+		known[p.Type] = true
+	}
+	for _, i := range instances {
+		if !known[i.Process] {
+			sh.printInstance(i)
+		}
+	}
+}
+
+func (sh *shell) printInstance(i stead.Instance) {
+	colour := map[stead.InstanceState]string{stead.InstanceUp: green, stead.InstanceCrashed: red}[i.State]
+	if colour == "" {
+		colour = yellow
+	}
+	line := fmt.Sprintf("  %-12s %s  v%d  since %s", i.Name, sh.paint(colour, fmt.Sprintf("%-9s", i.State)), i.Release, ago(i.Since))
+	if i.Restarts > 0 {
+		line += fmt.Sprintf(", %d restarts", i.Restarts)
+	}
+	if i.Reason != "" {
+		line += ": " + safe(i.Reason)
+	}
+	fmt.Fprintln(sh.out, line)
+}
+
+func (sh *shell) scaleCommand() *cobra.Command {
+	var noWait bool
+	cmd := &cobra.Command{
+		Use: "scale [PROCESS=COUNT[:SIZE] ...]", Short: "Show or change how many instances run, and how large",
+		Example: "  stead scale web=3 worker=2\n  stead scale web+1\n  stead scale worker=1:standard-2x",
+		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
+			if len(args) == 0 {
+				return sh.showScale(ctx, c, app)
+			}
+			changes := make([]stead.Scale, len(args))
+			for i, a := range args {
+				var err error
+				if changes[i], err = stead.ParseScale(a); err != nil {
+					return err
+				}
+			}
+			processes, err := c.Scale(ctx, app, changes)
+			if err != nil {
+				return err
+			}
+			if !noWait {
+				if err := sh.awaitScale(ctx, c, app, processes, changes); err != nil {
+					return err
+				}
+			}
+			return sh.print(processes, func() { sh.printScale(processes) })
+		}),
+	}
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until the instances are up")
+	return cmd
+}
+
+func (sh *shell) showScale(ctx context.Context, c *client.Client, app string) error {
+	processes, err := c.Processes(ctx, app)
+	if err != nil {
+		return err
+	}
+	return sh.print(processes, func() { sh.printScale(processes) })
+}
+
+func (sh *shell) printScale(processes []stead.Process) {
+	rows := make([][]string, len(processes))
+	for i, p := range processes {
+		rows[i] = []string{p.Type, strconv.Itoa(p.Quantity), p.Size}
+	}
+	sh.table("No processes yet: the first push finds them.", []string{"process", "quantity", "size"}, rows)
+}
+
+// scaleLimit bounds the wait for instances; what is not up by then goes on
+// coming up.
+const scaleLimit = 3 * time.Minute
+
+// awaitScale waits until each scaled process has as many instances up as asked.
+func (sh *shell) awaitScale(ctx context.Context, c *client.Client, app string, processes []stead.Process, changes []stead.Scale) error {
+	a, err := c.App(ctx, app)
+	if err != nil || a.Release == 0 {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, scaleLimit)
+	defer cancel()
+	scaled := map[string]bool{}
+	for _, ch := range changes {
+		scaled[ch.Type] = true
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for shown := ""; ; {
+		instances, err := c.Instances(ctx, app)
+		if ctx.Err() != nil {
+			return lateScale(ctx, shown)
+		}
+		if err != nil {
+			return err
+		}
+		missing := missingInstances(processes, scaled, instances)
+		if missing == "" {
+			return nil
+		}
+		if tty(sh.err) && missing != shown {
+			sh.say("%s", safe(missing))
+		}
+		shown = missing
+		select {
+		case <-ctx.Done():
+			return lateScale(ctx, shown)
+		case <-tick.C:
+		}
+	}
+}
+
+// lateScale is the error of a wait that ended early: the user's doing, or ours.
+func lateScale(ctx context.Context, missing string) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return stead.Precondition("the instances are not all as asked yet: "+missing, "they are still being worked on; see stead ps")
+}
+
+// missingInstances says what is not as asked, or "".
+func missingInstances(processes []stead.Process, scaled map[string]bool, instances []stead.Instance) string {
+	for _, p := range processes {
+		if !scaled[p.Type] || p.Stopped {
+			continue
+		}
+		up, any, why := 0, 0, ""
+		for _, i := range instances {
+			if i.Process != p.Type {
+				continue
+			}
+			any++
+			if i.State == stead.InstanceUp {
+				up++
+			} else if i.Reason != "" {
+				why = "; " + i.Name + ": " + i.Reason
+			}
+		}
+		switch {
+		case up < p.Quantity:
+			return fmt.Sprintf("%s: %d of %d up%s", p.Type, up, p.Quantity, why)
+		case any > p.Quantity:
+			return fmt.Sprintf("%s: %d more to stop", p.Type, any-p.Quantity)
+		}
+	}
+	return ""
+}
+
+func (sh *shell) processCommand() *cobra.Command {
+	var path, size string
+	var boot, grace int
+	cmd := &cobra.Command{
+		Use: "process TYPE", Short: "Change a process's size, health check or time limits", Args: cobra.ExactArgs(1),
+	}
+	cmd.RunE = sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
+		var p stead.ProcessPatch
+		f := cmd.Flags()
+		if f.Changed("health-path") {
+			p.Path = &path
+		}
+		if f.Changed("size") {
+			p.Size = &size
+		}
+		if s := stead.Seconds(boot); f.Changed("boot-limit") {
+			p.BootLimit = &s
+		}
+		if s := stead.Seconds(grace); f.Changed("stop-grace") {
+			p.StopGrace = &s
+		}
+		got, err := c.UpdateProcess(ctx, app, args[0], p)
+		if err != nil {
+			return err
+		}
+		return sh.print(got, func() {
+			sh.fields("process", got.Type, "size", got.Size, "health", got.Health.Path, "boot limit", fmt.Sprint(got.Health.BootLimit.Duration()),
+				"stop grace", fmt.Sprint(got.StopGrace.Duration()))
+		})
+	})
+	cmd.Flags().StringVar(&path, "health-path", "", "GET on it must answer 200–399; empty: a TCP connect to $PORT")
+	cmd.Flags().StringVar(&size, "size", "", "size of its instances")
+	cmd.Flags().IntVar(&boot, "boot-limit", 60, "seconds to become healthy")
+	cmd.Flags().IntVar(&grace, "stop-grace", 30, "seconds between SIGTERM and SIGKILL")
+	return cmd
+}
+
+func (sh *shell) restartCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "restart [PROCESS]", Short: "Replace the instances of an app or a process, without losing a request", Args: cobra.MaximumNArgs(1),
+		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
+			target := first(args)
+			if err := c.Restart(ctx, app, target); err != nil {
+				return err
+			}
+			sh.say("Restarting %s; see: stead ps -a %s", orAll(target), app)
+			return nil
+		}),
+	}
+}
+
+func (sh *shell) stopCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "stop [PROCESS|TASK]", Short: "Stop an app, a process or a task; restart starts the first two again", Args: cobra.MaximumNArgs(1),
+		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
+			target := first(args)
+			var err error
+			if taskName(target) {
+				err = c.StopTask(ctx, app, target)
+			} else {
+				err = c.Stop(ctx, app, target)
+			}
+			if err != nil {
+				return err
+			}
+			sh.say("Stopping %s", orAll(target))
+			return nil
+		}),
+	}
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+func orAll(target string) string {
+	if target == "" {
+		return "all processes"
+	}
+	return target
+}

@@ -1,0 +1,8 @@
+//go:build unix
+
+package cli
+
+import "syscall"
+
+// sigwinch tells that the terminal's size changed.
+const sigwinch = syscall.SIGWINCH

@@ -1,0 +1,202 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/supervise"
+)
+
+// Names of the platform's own processes; their pid files and logs are in
+// <data>/run.
+const (
+	nameSupervisor = "supervisor"
+	nameServe      = "serve"
+	nameRouter     = "router"
+)
+
+// self describes a process of this program that runs in the background.
+func (c Config) self(name, verb string) (supervise.Spec, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return supervise.Spec{}, fmt.Errorf("find own program: %w", err)
+	}
+	return supervise.Spec{Name: name, Path: exe, Args: []string{verb}, Env: c.environment(), StateDir: c.path("run")}, nil
+}
+
+// environment hands the settings on, so that a child needs neither flags nor
+// the settings file.
+func (c Config) environment() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "STEAD_") {
+			env = append(env, kv)
+		}
+	}
+	for _, s := range c.settings() {
+		if *s.Value != "" {
+			env = append(env, variable(s.Name)+"="+*s.Value)
+		}
+	}
+	return env
+}
+
+// superviseAll keeps the control plane and the data plane running. When it
+// ends, both go on.
+func superviseAll(ctx context.Context, c Config, log *slog.Logger) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for name, verb := range map[string]string{nameServe: "serve", nameRouter: "router"} {
+		spec, err := c.self(name, verb)
+		if err != nil {
+			return err
+		}
+		g.Go(func() error { return supervise.Run(ctx, spec, log) })
+	}
+	return g.Wait()
+}
+
+// startLimit bounds the wait of start; the first one bootstraps the base image.
+const startLimit = 20 * time.Minute
+
+// start brings the platform up in the background and waits until it is ready
+// to take a push.
+func start(ctx context.Context, c Config, errw io.Writer) error {
+	if c.Engine == "containerd" && os.Geteuid() != 0 {
+		return stead.Precondition("only root can make containers and their network", "run it as root, or try the API alone with --engine fake")
+	}
+	spec, err := c.self(nameSupervisor, "supervise")
+	if err != nil {
+		return err
+	}
+	if _, err := supervise.Start(spec); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	return c.awaitReady(ctx, errw)
+}
+
+// awaitReady polls readyz and shows what the control plane is at.
+func (c Config) awaitReady(ctx context.Context, errw io.Writer) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for shown := ""; ; {
+		phase := c.phase()
+		if phase == phaseReady && c.answers(ctx) {
+			return nil
+		}
+		if phase != shown && phase != "" && phase != phaseReady {
+			fmt.Fprintln(errw, "   ", phase)
+			shown = phase
+		}
+		select {
+		case <-ctx.Done():
+			return stead.Unavailable("the platform did not become ready", "read "+c.path("run", nameServe+".log"), ctx.Err())
+		case <-tick.C:
+			if why, failed := c.startFailure(); failed {
+				return stead.Unavailable("the platform does not start: "+why, "read "+c.path("run", nameServe+".log"), nil)
+			}
+		}
+	}
+}
+
+func (c Config) answers(ctx context.Context) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.apiURL()+"/healthz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// The file <data>/run/phase says what the control plane is at while it starts.
+const phaseReady = "ready"
+
+func (c Config) setPhase(s string) {
+	_ = os.WriteFile(c.path("run", "phase"), []byte(s+"\n"), 0o600)
+}
+
+func (c Config) phase() string {
+	data, _ := os.ReadFile(c.path("run", "phase"))
+	return strings.TrimSpace(string(data))
+}
+
+// startFailure reads why the control plane gave up.
+func (c Config) startFailure() (string, bool) { return strings.CutPrefix(c.phase(), "failed: ") }
+
+// halt ends the platform's own processes, the supervisor first, so that it does
+// not start the others again.
+func (c Config) halt(ctx context.Context) error {
+	for _, name := range []string{nameSupervisor, nameServe, nameRouter} {
+		if err := supervise.Stop(ctx, c.path("run"), name, 40*time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends the platform and its apps. Started again, everything comes back.
+func stop(ctx context.Context, c Config, errw io.Writer) error {
+	if err := c.halt(ctx); err != nil {
+		return err
+	}
+	if c.Engine == "containerd" && c.made() {
+		fmt.Fprintln(errw, "stopping the apps")
+		if err := c.quiesce(ctx, logger(c, errw)); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(errw, "Stead is stopped; its data is in", c.Data)
+	return nil
+}
+
+// made reports whether the data directory was ever used.
+func (c Config) made() bool {
+	_, err := os.Stat(c.path("run"))
+	return err == nil
+}
+
+// purge stops the platform and removes all of it.
+func purge(ctx context.Context, c Config, errw io.Writer) error {
+	if !c.made() {
+		fmt.Fprintln(errw, "nothing of Stead is in", c.Data)
+		return nil
+	}
+	if err := c.halt(ctx); err != nil {
+		return err
+	}
+	if c.Engine == "containerd" {
+		fmt.Fprintln(errw, "removing instances, network and build daemon")
+		if err := c.removeMachinery(ctx, logger(c, errw)); err != nil {
+			return err
+		}
+	}
+	// Only what Stead makes goes: a data directory given by mistake keeps the rest.
+	for _, name := range dataEntries {
+		if err := os.RemoveAll(c.path(name)); err != nil {
+			return fmt.Errorf("remove %s: %w", c.path(name), err)
+		}
+	}
+	if err := os.Remove(c.Data); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		left, _ := filepath.Glob(c.path("*"))
+		fmt.Fprintln(errw, "kept, because Stead did not make it:", strings.Join(left, " "))
+	}
+	fmt.Fprintln(errw, "Stead is gone from", c.Data)
+	return nil
+}

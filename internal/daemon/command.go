@@ -1,0 +1,163 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/build/buildkit"
+	"github.com/steadpaas/stead/internal/ingress/git"
+)
+
+// Version is set by the linker.
+var Version = "dev"
+
+// Main runs steadd and returns its exit code.
+func Main(args []string, out, errw io.Writer) int {
+	if code, hidden := helper(args); hidden {
+		return code
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := command(out, errw)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil || errors.Is(err, context.Canceled) {
+		return 0
+	}
+	var se *stead.Error
+	if errors.As(err, &se) {
+		fmt.Fprintln(errw, "Error:", se.Error())
+		if se.Hint != "" {
+			fmt.Fprintln(errw, "  try:", se.Hint)
+		}
+		return 1
+	}
+	fmt.Fprintln(errw, "Error:", err)
+	return 1
+}
+
+// helper runs what steadd re-executes itself for. These come before anything
+// else: some of them enter namespaces.
+func helper(args []string) (code int, hidden bool) {
+	if len(args) == 0 {
+		return 0, false
+	}
+	switch args[0] {
+	case "hold":
+		return hold(), true
+	case "sandbox":
+		if err := buildkit.EnterMain(args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1, true
+		}
+		return 0, true
+	case "git-hook":
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		return git.Hook(ctx, os.Stdin, os.Stdout), true
+	}
+	return 0, false
+}
+
+// hold idles until it is told to end, and reaps what is left to it: it is
+// process 1 of a held instance.
+func hold() int {
+	c := make(chan os.Signal, 8)
+	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCHLD)
+	for s := range c {
+		if s != syscall.SIGCHLD {
+			return 0
+		}
+		for {
+			if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 || err != nil {
+				break
+			}
+		}
+	}
+	return 0
+}
+
+func command(out, errw io.Writer) *cobra.Command {
+	c := Defaults()
+	var file string
+	root := &cobra.Command{
+		Use: "steadd", Short: "The Stead platform: git push to a live URL on your own machines", Version: Version,
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	root.SetOut(out)
+	root.SetErr(errw)
+	flags := root.PersistentFlags()
+	flags.StringVar(&file, "settings", "/etc/stead/steadd.conf", "file of settings, NAME=value a line")
+	given := map[string]*string{}
+	for _, s := range c.settings() {
+		given[s.Name] = flags.String(s.Name, *s.Value, s.Usage+" ($"+variable(s.Name)+")")
+	}
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := c.load(file, os.Getenv); err != nil {
+			return err
+		}
+		for _, s := range c.settings() {
+			if flags.Changed(s.Name) {
+				*s.Value = *given[s.Name]
+			}
+		}
+		return c.Check()
+	}
+	with := func(f func(context.Context, Config, io.Writer) error) func(*cobra.Command, []string) error {
+		return func(cmd *cobra.Command, _ []string) error { return f(cmd.Context(), c, errw) }
+	}
+	root.AddCommand(
+		&cobra.Command{Use: "serve", Short: "Run the control plane in the foreground", Args: cobra.NoArgs,
+			RunE: with(func(ctx context.Context, c Config, w io.Writer) error { return serve(ctx, c, logger(c, w)) })},
+		&cobra.Command{Use: "router", Short: "Run the data plane in the foreground", Args: cobra.NoArgs,
+			RunE: with(func(ctx context.Context, c Config, w io.Writer) error { return router(ctx, c, logger(c, w)) })},
+		&cobra.Command{Use: "supervise", Short: "Keep control plane and data plane running, in the foreground", Args: cobra.NoArgs,
+			RunE: with(func(ctx context.Context, c Config, w io.Writer) error { return superviseAll(ctx, c, logger(c, w)) })},
+		&cobra.Command{Use: "start", Short: "Start the platform in the background and wait until it is ready", Args: cobra.NoArgs, RunE: with(start)},
+		&cobra.Command{Use: "stop", Short: "Stop the platform and its apps; their data stays", Args: cobra.NoArgs, RunE: with(stop)},
+		purgeCommand(&c, errw), tokenCommand(&c, out))
+	return root
+}
+
+func purgeCommand(c *Config, errw io.Writer) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{Use: "purge", Short: "Stop the platform and remove all of it: apps, images, database, logs", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !yes {
+				return stead.Invalid("yes", "this removes everything in "+c.Data, "add --yes if that is what you want")
+			}
+			return purge(cmd.Context(), *c, errw)
+		}}
+	cmd.Flags().BoolVar(&yes, "yes", false, "really remove everything")
+	return cmd
+}
+
+func tokenCommand(c *Config, out io.Writer) *cobra.Command {
+	return &cobra.Command{Use: "token EMAIL", Short: "Print a new token of an administrator, who is made if there is none", Args: cobra.ExactArgs(1),
+		Long: "Print a new token of an administrator. Whoever may read the data directory may do this: it is how the first\nadministrator is made, and how one who lost every credential gets back in.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t, err := adminToken(cmd.Context(), *c, args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(out, t)
+			return nil
+		}}
+}
+
+func logger(c Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		level = slog.LevelInfo
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}

@@ -1,0 +1,210 @@
+// Package daemon wires the platform together by hand and runs it. It is the
+// only package that knows every other.
+package daemon
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/steadpaas/stead"
+)
+
+// Config is the operator's settings. Each has a flag, an environment variable
+// and a line in the settings file; the first of these that is given holds.
+type Config struct {
+	Data       string // everything that Stead keeps
+	Domain     string // apps answer at <app>.<Domain>
+	HTTP       string // the router's plain listener
+	HTTPS      string // the router's TLS listener; "off": none
+	API        string // the control plane's listener
+	SSH        string // git and run over SSH; "off": none
+	Database   string // "": SQLite below Data; else postgres://…
+	Engine     string // "containerd" or "fake"
+	Containerd string // address of the machine's own containerd; "": a private one
+	Subnets    string // candidates for the instances' network, comma-separated prefixes
+	StackCache string // where base images are shared between platforms of one machine
+	BinDir     string // where containerd, its shim, runc and buildkitd are
+	Builds     int    // builds at a time
+	BuildMem   int64  // MiB that all builds together may use
+	Internet   bool   // instances may reach public addresses
+	LogLevel   string
+}
+
+// setting ties the three names of one setting together.
+type setting struct {
+	Name  string // of the flag; the variable is STEAD_ + upper case with "_"
+	Usage string
+	Value *string
+}
+
+// Settings lists the settings that are text, with their defaults set.
+func (c *Config) settings() []setting {
+	return []setting{
+		{"data", "directory of everything that Stead keeps", &c.Data},
+		{"domain", "apps answer at <app>.DOMAIN", &c.Domain},
+		{"http", "address of the router's plain listener", &c.HTTP},
+		{"https", "address of the router's TLS listener, or off", &c.HTTPS},
+		{"api", "address of the control plane's API", &c.API},
+		{"ssh", "address for git and run over SSH, or off", &c.SSH},
+		{"database", "postgres://… to share state between control planes; empty: SQLite in the data directory", &c.Database},
+		{"engine", "what runs the apps: containerd, or fake (in memory, for trying the API)", &c.Engine},
+		{"containerd", "address of the machine's own containerd; empty: a private one", &c.Containerd},
+		{"subnets", "candidates for the instances' network, as 10.210.0.0/20,…; empty: chosen clear of the host's routes", &c.Subnets},
+		{"stack-cache", "directory of base images, shared by the platforms of a machine", &c.StackCache},
+		{"bin", "directory of containerd, its shim, runc and buildkitd; empty: where steadd is", &c.BinDir},
+		{"log-level", "debug, info, warn or error", &c.LogLevel},
+	}
+}
+
+// Defaults are the settings of a platform that nobody configured.
+func Defaults() Config {
+	return Config{
+		Data: "/var/lib/stead", Domain: "stead.localhost", HTTP: ":8080", HTTPS: ":8443", API: "127.0.0.1:7800", SSH: ":2222",
+		Engine: "containerd", StackCache: "/var/cache/stead", Builds: 2, BuildMem: 4096, Internet: true, LogLevel: "info",
+	}
+}
+
+// variable names the environment variable of a setting.
+func variable(name string) string {
+	return "STEAD_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
+
+// load fills c from the settings file and then from the environment.
+func (c *Config) load(file string, getenv func(string) string) error {
+	fromFile, err := readSettings(file)
+	if err != nil {
+		return err
+	}
+	for _, s := range c.settings() {
+		if v, ok := fromFile[variable(s.Name)]; ok {
+			*s.Value = v
+		}
+		if v := getenv(variable(s.Name)); v != "" {
+			*s.Value = v
+		}
+	}
+	return nil
+}
+
+// readSettings reads lines of NAME=value; a missing file is an empty one.
+func readSettings(path string) (map[string]string, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	defer f.Close()
+	out := map[string]string{}
+	known := map[string]bool{}
+	for _, s := range new(Config).settings() {
+		known[variable(s.Name)] = true
+	}
+	for in, n := bufio.NewScanner(f), 1; in.Scan(); n++ {
+		line := strings.TrimSpace(in.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		if !ok || !known[name] {
+			return nil, stead.Invalid(path, fmt.Sprintf("%s line %d is not a setting: %q", path, n, line),
+				"write NAME=value with a name from steadd serve --help, such as STEAD_DOMAIN=apps.example.com")
+		}
+		out[name] = strings.Trim(value, `"`)
+	}
+	return out, nil
+}
+
+// Check refuses settings that cannot work, naming the first.
+func (c *Config) Check() error {
+	if err := stead.CheckHost("domain", c.Domain); err != nil {
+		return err
+	}
+	for _, s := range []setting{{"http", "", &c.HTTP}, {"https", "", &c.HTTPS}, {"api", "", &c.API}, {"ssh", "", &c.SSH}} {
+		if *s.Value == "off" && s.Name != "http" && s.Name != "api" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(*s.Value); err != nil {
+			return stead.Invalid(s.Name, fmt.Sprintf("%s is %q, which is not an address", variable(s.Name), *s.Value), "write host:port or :port, such as :8080")
+		}
+	}
+	if c.Engine != "containerd" && c.Engine != "fake" {
+		return stead.Invalid("engine", fmt.Sprintf("there is no engine %q", c.Engine), "use containerd or fake")
+	}
+	if _, err := c.prefixes(); err != nil {
+		return err
+	}
+	abs, err := filepath.Abs(c.Data)
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	c.Data = abs
+	if len(abs) > 60 {
+		return stead.Invalid("data", "the data directory's path is longer than 60 bytes", "choose a shorter one; Unix sockets below it have short names")
+	}
+	return nil
+}
+
+func (c *Config) prefixes() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for s := range strings.SplitSeq(c.Subnets, ",") {
+		if s = strings.TrimSpace(s); s == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(s)
+		if err != nil || !p.Addr().Is4() || p.Bits() > 24 || p.Bits() < 12 {
+			return nil, stead.Invalid("subnets", fmt.Sprintf("%q is not a usable subnet", s), "give IPv4 prefixes from /12 to /24, such as 10.210.0.0/20")
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+// id names the platform on its machine: in interfaces, tables and cgroups. Two
+// platforms have two data directories, and so two ids.
+func (c *Config) id() string {
+	sum := sha256.Sum256([]byte(c.Data))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:5])
+}
+
+// Paths below the data directory.
+func (c *Config) path(parts ...string) string {
+	return filepath.Join(append([]string{c.Data}, parts...)...)
+}
+
+// appURL gives the URL that people use for a host.
+func (c *Config) appURL(host string) string {
+	_, port, err := net.SplitHostPort(c.HTTP)
+	if err != nil || port == "80" {
+		return "http://" + host
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+func (c *Config) apiURL() string { return "http://" + reachable(c.API) }
+
+// sshHost is the address of the SSH listener as clients write it.
+func (c *Config) sshHost() string { return reachable(c.SSH) }
+
+// reachable turns a listener's address into one that a client on this machine
+// can use.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}

@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestFake runs the scripts that need no container, against a platform whose
+// engine is in memory.
+func TestFake(t *testing.T) {
+	runScripts(t, start(t, "fake"), "../scripts/fake")
+}
+
+// TestReal runs the scripts against a platform with the real engine.
+func TestReal(t *testing.T) {
+	needRealEngine(t)
+	runScripts(t, start(t, "containerd"), "../scripts/real")
+}
+
+func runScripts(t *testing.T, p *platform, dir string) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 dir,
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Vars = append(e.Vars, p.env...)
+			e.Vars = append(e.Vars, "HOME="+e.WorkDir, "STEAD_CONFIG_DIR="+filepath.Join(e.WorkDir, ".stead"), "STEAD_URL="+p.api, "TOKEN="+p.token,
+				"API="+p.api, "SSH="+p.ssh, "DOMAIN="+p.domain, "ROUTER="+p.router, "ROOT="+root, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
+				"GIT_AUTHOR_NAME=t", "GIT_AUTHOR_EMAIL=t@example.com", "GIT_COMMITTER_NAME=t", "GIT_COMMITTER_EMAIL=t@example.com")
+			return os.WriteFile(filepath.Join(e.WorkDir, ".gitconfig"), []byte("[init]\n\tdefaultBranch = main\n"), 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"get":   func(ts *testscript.TestScript, neg bool, args []string) { cmdGet(ts, p, neg, args) },
+			"copy":  func(ts *testscript.TestScript, _ bool, args []string) { cmdCopy(ts, args) },
+			"await": func(ts *testscript.TestScript, _ bool, args []string) { cmdAwait(ts, args) },
+		},
+	})
+}
+
+// cmdGet is "get HOST PATH [TEXT]": the request is answered with 200 and the
+// text is in it; with "!", it is not answered with 200.
+func cmdGet(ts *testscript.TestScript, p *platform, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: get HOST PATH [TEXT]")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	resp, err := p.request(ctx, args[0], args[1])
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	ok := resp.StatusCode == 200
+	if len(args) > 2 {
+		ok = ok == !neg && strings.Contains(string(body), args[2])
+		neg = false
+	}
+	if ok == neg {
+		ts.Fatalf("get %s%s: %s\n%s", args[0], args[1], resp.Status, body)
+	}
+	fmt.Fprintf(ts.Stdout(), "%s\n%s", resp.Status, body)
+}
+
+// cmdCopy is "copy FROM TO": a whole folder.
+func cmdCopy(ts *testscript.TestScript, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: copy FROM TO")
+	}
+	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
+}
+
+// cmdAwait is "await TEXT COMMAND ...": runs the command until its output has
+// the text, for half a minute at most.
+func cmdAwait(ts *testscript.TestScript, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: await TEXT COMMAND [ARG ...]")
+	}
+	var out string
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		_ = ts.Exec(args[1], args[2:]...)
+		if out = ts.ReadFile("stdout"); strings.Contains(out, args[0]) {
+			return
+		}
+	}
+	ts.Fatalf("%q did not appear in:\n%s", args[0], out)
+}
