@@ -1,0 +1,173 @@
+package route
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/steadpaas/stead"
+)
+
+const maxTable = 256 << 20 // bytes of JSON
+
+// control serves the control socket, mode 0600.
+func (s *server) control(ctx context.Context) (net.Listener, error) {
+	ln, err := listenUnix(s.cfg.Socket)
+	if err != nil {
+		return nil, err
+	}
+	give, err := listenUnix(s.cfg.Socket + ".next")
+	if err != nil {
+		ln.Close()
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("PUT /table", s.putTable)
+	mux.HandleFunc("POST /drained", s.postDrained)
+	mux.HandleFunc("GET /lines", s.getLines)
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(s.core.stats()) })
+	srv := &http.Server{Handler: mux, BaseContext: func(net.Listener) context.Context { return ctx }}
+	go srv.Serve(ln)
+	go s.giveAway(give)
+	context.AfterFunc(ctx, func() { srv.Close(); give.Close() })
+	return ln, nil
+}
+
+// listenUnix binds the path anew, so that a successor replaces what was there.
+func listenUnix(path string) (*net.UnixListener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the control socket's directory: %w", err)
+	}
+	tmp := path + ".new"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove an old control socket: %w", err)
+	}
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: tmp, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("listen for control: %w", err)
+	}
+	ln.SetUnlinkOnClose(false)
+	if err = os.Chmod(tmp, 0o600); err == nil {
+		err = os.Rename(tmp, path)
+	}
+	if err != nil {
+		ln.Close()
+		return nil, fmt.Errorf("place the control socket: %w", err)
+	}
+	return ln, nil
+}
+
+func (s *server) putTable(w http.ResponseWriter, r *http.Request) {
+	var t Table
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxTable)).Decode(&t); err != nil {
+		writeError(w, stead.Invalid("table", "the table is not valid JSON: "+err.Error(), "send a route.Table"))
+		return
+	}
+	if err := s.core.publish(&t); err != nil {
+		writeError(w, err)
+		return
+	}
+	if err := save(s.tableFile(), &t); err != nil {
+		s.cfg.Log.Error("table not saved", "error", err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *server) postDrained(w http.ResponseWriter, r *http.Request) {
+	var in struct{ Instances []string }
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 16<<20)).Decode(&in); err != nil {
+		writeError(w, stead.Invalid("instances", "not valid JSON", "send {\"instances\": […]}"))
+		return
+	}
+	if s.core.drained(r.Context(), in.Instances) == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// getLines streams lines, in batches, until the reader goes.
+func (s *server) getLines(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	w.WriteHeader(http.StatusOK)
+	rc.Flush()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	var b []byte
+	for {
+		if b = s.core.lines.take(b[:0], 1024); len(b) > 0 {
+			if _, err := w.Write(b); err != nil || rc.Flush() != nil {
+				return
+			}
+			continue
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-s.core.lines.wake:
+		}
+		select { // let a batch gather
+		case <-r.Context().Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+type wireError struct {
+	Kind, Msg, Hint, Field string
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	e := wireError{Kind: stead.KindOf(err).String(), Msg: err.Error()}
+	if se, ok := errors.AsType[*stead.Error](err); ok {
+		e.Msg, e.Hint, e.Field = se.Msg, se.Hint, se.Field
+	}
+	w.WriteHeader(http.StatusUnprocessableEntity)
+	json.NewEncoder(w).Encode(e)
+}
+
+// save writes the table so that a crash leaves the old or the new one.
+func save(path string, t *Table) error {
+	b, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "table-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	return err
+}
+
+// load serves the saved table, if there is one.
+func (k *core) load(path string) error {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var t Table
+	if err := json.Unmarshal(b, &t); err != nil {
+		return err
+	}
+	return k.publish(&t)
+}

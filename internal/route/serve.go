@@ -1,0 +1,249 @@
+package route
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// Config is what the router process is started with.
+type Config struct {
+	HTTP     string         // address of the plain listener, ":8080"; "": none
+	HTTPS    string         // address of the TLS listener; "": none
+	Socket   string         // path of the control socket, less than 100 bytes
+	StateDir string         // keeps the last table and the internal certificate authority
+	Domain   string         // of the platform, for the internal certificate
+	Trusted  []netip.Prefix // load balancers whose X-Forwarded-* are believed
+	MaxConns int            // client connections; 0: 20 000
+	Drain    time.Duration  // given to requests in flight at the end; 30 s
+	Sockets  time.Duration  // given to upgraded connections after a successor took over; 1 h
+	Limits   Limits
+	Log      *slog.Logger
+	// Certificate chooses the certificate of a TLS connection. Nil: one for the
+	// asked name, by the internal authority in StateDir.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+}
+
+// server is the router with its listeners.
+type server struct {
+	cfg   Config
+	core  *core
+	tls   *tls.Config
+	h2    *http2.Server
+	plain net.Listener // nil: none
+	safe  net.Listener // nil: none
+	conns sync.WaitGroup
+	taken chan struct{} // closed when a successor has the listeners
+}
+
+// Serve runs the router until ctx ends or a successor takes its listeners over;
+// then requests in flight end, for at most Drain. It serves the last table of
+// StateDir at once. If a router runs on Socket already, Serve is its successor:
+// it gets the listening sockets from it, so that no connection is refused.
+func Serve(ctx context.Context, cfg Config) error {
+	cfg = cfg.orDefaults()
+	s := &server{cfg: cfg, core: newCore(cfg), taken: make(chan struct{}), h2: &http2.Server{MaxConcurrentStreams: 250}}
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return fmt.Errorf("make the router's state directory: %w", err)
+	}
+	if err := s.core.load(s.tableFile()); err != nil {
+		cfg.Log.Warn("last table not usable", "error", err)
+	}
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+func (c Config) orDefaults() Config {
+	if c.MaxConns == 0 {
+		c.MaxConns = 20_000
+	}
+	if c.Drain == 0 {
+		c.Drain = 30 * time.Second
+	}
+	if c.Sockets == 0 {
+		c.Sockets = time.Hour
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func (s *server) tableFile() string { return filepath.Join(s.cfg.StateDir, "table.json") }
+
+// listen takes the listeners of a running router over, or opens them.
+func (s *server) listen(ctx context.Context) error {
+	inherited, err := takeOver(s.cfg.Socket)
+	if err != nil {
+		s.cfg.Log.Info("no router to take over from", "reason", err.Error())
+	}
+	if s.plain, err = open(ctx, s.cfg.HTTP, inherited["http"]); err != nil {
+		return err
+	}
+	s.safe, err = open(ctx, s.cfg.HTTPS, inherited["https"])
+	if err != nil || s.safe == nil {
+		return err
+	}
+	get := s.cfg.Certificate
+	if get == nil {
+		ca, err := openAuthority(s.cfg.StateDir, s.cfg.Domain)
+		if err != nil {
+			return err
+		}
+		get = ca.certificate
+	}
+	s.tls = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: get}
+	return nil
+}
+
+func open(ctx context.Context, addr string, inherited net.Listener) (net.Listener, error) {
+	if inherited != nil || addr == "" {
+		return inherited, nil
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for requests: %w", err)
+	}
+	return ln, nil
+}
+
+func (s *server) run(ctx context.Context) error {
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	go s.core.sweep(running)
+	control, err := s.control(running)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	fail := make(chan error, 2)
+	for _, ln := range []net.Listener{s.plain, s.safe} {
+		if ln != nil {
+			defer ln.Close()
+			go func() { fail <- s.accept(ln, ln == s.safe) }()
+		}
+	}
+	select {
+	case err = <-fail:
+	case <-ctx.Done():
+	case <-s.taken:
+	}
+	s.closeListeners()
+	s.drain()
+	return err
+}
+
+func (s *server) closeListeners() {
+	for _, ln := range []net.Listener{s.plain, s.safe} {
+		if ln != nil {
+			ln.Close()
+		}
+	}
+}
+
+// drain waits for the requests in flight, and after a take-over for upgraded
+// connections too.
+func (s *server) drain() {
+	s.core.drain()
+	done := make(chan struct{})
+	go func() { s.conns.Wait(); close(done) }()
+	end := time.Now().Add(s.cfg.Drain)
+	last := end
+	select {
+	case <-s.taken:
+		last = time.Now().Add(s.cfg.Sockets)
+	default:
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case t := <-tick.C:
+			only := s.core.count.conns.Load() <= s.core.count.sockets.Load()
+			if t.After(last) || t.After(end) && !only || last == end && only {
+				return
+			}
+		}
+	}
+}
+
+// accept serves a listener until it is closed.
+func (s *server) accept(ln net.Listener, secure bool) error {
+	for {
+		nc, err := ln.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			s.cfg.Log.Warn("accept failed", "error", err)
+			time.Sleep(20 * time.Millisecond) // out of descriptors: let some end
+			continue
+		}
+		if s.core.count.conns.Add(1) > s.core.maxConns && s.cfg.MaxConns > 0 {
+			s.core.count.conns.Add(-1)
+			s.core.count.refused.Add(1)
+			nc.Close()
+			continue
+		}
+		s.conns.Add(1)
+		go s.serve(nc, secure)
+	}
+}
+
+func (s *server) serve(nc net.Conn, secure bool) {
+	defer s.conns.Done()
+	defer s.core.count.conns.Add(-1)
+	if !secure {
+		c := s.core.newConn(nc, nc, false)
+		defer s.core.track(c)()
+		c.h2 = s.serveH2
+		c.serve()
+		return
+	}
+	t := tls.Server(nc, s.tls)
+	ctx, cancel := context.WithTimeout(context.Background(), s.core.limits.Head)
+	err := t.HandshakeContext(ctx)
+	cancel()
+	if err != nil {
+		nc.Close()
+		return
+	}
+	if t.ConnectionState().NegotiatedProtocol == "h2" {
+		s.serveH2(t, nc, nil)
+		return
+	}
+	c := s.core.newConn(t, nc, true)
+	defer s.core.track(c)()
+	c.serve()
+}
+
+// prefixed is a connection of which some bytes have been read already.
+type prefixed struct {
+	net.Conn
+	r io.Reader
+}
+
+func (p *prefixed) Read(b []byte) (int, error) { return p.r.Read(b) }
+
+func withPrefix(nc net.Conn, first []byte) net.Conn {
+	if len(first) == 0 {
+		return nc
+	}
+	return &prefixed{Conn: nc, r: bufio.NewReader(io.MultiReader(newReader(first), nc))}
+}
