@@ -33,7 +33,7 @@ var house = []room{
 	{[]string{"internal/build/..."}, []string{"", "internal/build/...", "internal/engine/...", "internal/supervise"}},
 	{[]string{"internal/route/..."}, []string{"", "internal/route/..."}},
 	{[]string{"internal/platform"}, append([]string{"", "internal/store"}, seams...)},
-	{[]string{"internal/converge"}, append([]string{"", "internal/platform"}, seams...)},
+	{[]string{"internal/converge/..."}, append([]string{"", "internal/platform", "internal/converge/..."}, seams...)},
 	{[]string{"internal/api", "internal/console/...", "internal/compat/...", "internal/ingress/..."},
 		[]string{"", "internal/platform", "internal/auth", "internal/logs", "internal/engine", "internal/ingress/...", "client/frames"}},
 	{[]string{"internal/cli/..."}, []string{"", "client/...", "internal/cli/...", "internal/build/ignore", "internal/build/source"}},
