@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -116,7 +117,7 @@ func (sh *shell) renameCommand() *cobra.Command {
 				return err
 			}
 			if to, err := sh.git(ctx, "remote", "get-url", "--", remoteName); err == nil && appOfRemote(to) == app {
-				if err := sh.addRemote(ctx, c, a, to == a.SSHURL); err != nil {
+				if err := sh.addRemote(ctx, c, a, strings.HasPrefix(to, "ssh://")); err != nil {
 					return err
 				}
 			}
