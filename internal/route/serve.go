@@ -131,10 +131,11 @@ func (s *server) run(ctx context.Context) error {
 	}
 	defer control.Close()
 	fail := make(chan error, 2)
+	var accepting sync.WaitGroup
 	for _, ln := range []net.Listener{s.plain, s.safe} {
 		if ln != nil {
 			defer ln.Close()
-			go func() { fail <- s.accept(ln, ln == s.safe) }()
+			accepting.Go(func() { fail <- s.accept(ln, ln == s.safe) })
 		}
 	}
 	select {
@@ -143,6 +144,7 @@ func (s *server) run(ctx context.Context) error {
 	case <-s.taken:
 	}
 	s.closeListeners()
+	accepting.Wait()
 	s.drain()
 	return err
 }
