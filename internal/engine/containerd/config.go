@@ -1,0 +1,84 @@
+// Package containerd is the engine for one machine: containerd and runc run
+// the instances, package network connects them, and a small loop for each
+// instance keeps it as asked.
+//
+// What runs outlives this process, and containerd. Everything needed to find
+// it again is in Config.Dir: a directory for each workload with the workload
+// itself and a small file for each instance.
+package containerd
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/engine/network"
+	"github.com/steadpaas/stead/internal/logs"
+)
+
+// Registry is where images are pulled from, by plain HTTP.
+type Registry struct {
+	Host           string // host:port
+	User, Password string // Basic authentication; empty: none
+}
+
+// Config says what the engine is made of.
+type Config struct {
+	ID       string // of the platform, as network.Config.ID
+	Dir      string // state that outlives everything: records, images, layers, unread output
+	RunDir   string // sockets and what a reboot may take; empty: /run/stead-<ID>; at most 38 bytes
+	BinDir   string // holds containerd, containerd-shim-runc-v2 and runc
+	Address  string // of the machine's own containerd; empty: a private one, supervised
+	Network  *network.Network
+	Logs     logs.Appender
+	Registry Registry
+	Hold     []string // argv that idles in held instances; its program is static; empty: this program, "hold"
+	Node     string   // name of this machine; empty: its host name
+	Spare    int      // endpoints kept ready, so that starts are quick; negative: none, 0: 3
+}
+
+var idGrammar = regexp.MustCompile(`^[a-z0-9]{1,6}$`)
+
+func (c Config) withDefaults() (Config, error) {
+	if !idGrammar.MatchString(c.ID) {
+		return c, stead.Invalid("id", "the platform's id is not 1 to 6 of a-z and 0-9", "choose an id such as \"main\"")
+	}
+	if c.RunDir == "" {
+		c.RunDir = "/run/stead-" + c.ID
+	}
+	if len(c.RunDir) > 38 {
+		return c, stead.Invalid("run_dir", "the path "+c.RunDir+" is too long to hold sockets", "choose one of at most 38 bytes, such as /run/stead")
+	}
+	if len(c.Hold) == 0 {
+		exe, err := os.Executable()
+		if err != nil {
+			return c, fmt.Errorf("find own program: %w", err)
+		}
+		c.Hold = []string{exe, "hold"}
+	}
+	if c.Node == "" {
+		c.Node, _ = os.Hostname()
+	}
+	if c.Spare == 0 {
+		c.Spare = 3
+	}
+	return c, nil
+}
+
+func (c Config) namespace() string { return "stead-" + c.ID }
+
+func (c Config) address() string {
+	if c.Address != "" {
+		return c.Address
+	}
+	return filepath.Join(c.RunDir, "containerd.sock")
+}
+
+func (c Config) path(parts ...string) string {
+	return filepath.Join(append([]string{c.Dir}, parts...)...)
+}
+
+func (c Config) log(l *slog.Logger) *slog.Logger { return l.With("engine", "containerd") }
