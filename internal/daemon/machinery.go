@@ -22,6 +22,7 @@ import (
 	"github.com/steadpaas/stead/internal/engine/fake"
 	"github.com/steadpaas/stead/internal/engine/network"
 	"github.com/steadpaas/stead/internal/ingress/registry"
+	"github.com/steadpaas/stead/internal/logs"
 )
 
 // registryPort is where the platform's own registry listens, on the gateway of
@@ -180,14 +181,6 @@ func (b builder) Collect(ctx context.Context, keep []string) (freed int64, err e
 	return freed, err
 }
 
-// quiesce stops every instance, the engine and the build daemon; their data
-// stays. The control plane must not run.
-func (c Config) quiesce(ctx context.Context, log *slog.Logger) error {
-	return c.withMachinery(ctx, log, func(ctx context.Context, n *network.Network, e *containerd.Engine, b *buildkit.Builder) error {
-		return errors.Join(e.Stop(ctx), b.Stop(ctx))
-	})
-}
-
 // removeMachinery removes instances, engine, build daemon and network.
 func (c Config) removeMachinery(ctx context.Context, log *slog.Logger) error {
 	return c.withMachinery(ctx, log, func(ctx context.Context, n *network.Network, e *containerd.Engine, b *buildkit.Builder) error {
@@ -198,6 +191,11 @@ func (c Config) removeMachinery(ctx context.Context, log *slog.Logger) error {
 func (c Config) withMachinery(ctx context.Context, log *slog.Logger, f func(context.Context, *network.Network, *containerd.Engine, *buildkit.Builder) error) error {
 	h := &house{c: c, log: log}
 	defer h.close()
+	var err error
+	if h.logs, err = logs.Open(c.path("logs"), logs.Limits{}, log); err != nil {
+		return err
+	}
+	h.closers = append(h.closers, h.logs.Close)
 	n, err := c.openNetwork(ctx, log)
 	if err != nil {
 		return err

@@ -118,7 +118,7 @@ func (h *house) open(ctx context.Context) (err error) {
 		return err
 	}
 	loops := converge.New(converge.Deps{Platform: h.p, Engines: h.m.engines, Builder: h.m.builder, Sources: h.sources, Logs: h.logs,
-		Router: h.router, Logger: h.log, Settings: converge.Settings{Builds: c.Builds, AppURL: c.appURL, Limits: c.buildLimits(), Sizes: stead.Sizes()}})
+		Router: h.router, Forget: h.forget, Logger: h.log, Settings: converge.Settings{Builds: c.Builds, AppURL: c.appURL, Limits: c.buildLimits(), Sizes: stead.Sizes()}})
 	h.loops = append(h.loops, loops.Run, h.git.Run, h.pumpLines)
 	return nil
 }
@@ -249,3 +249,6 @@ func (c Config) hookCommand() []string {
 	}
 	return []string{exe, "git-hook"}
 }
+
+// forget removes what the rooms keep of a destroyed app.
+func (h *house) forget(_ context.Context, app stead.ID) error { return h.git.Remove(app) }
