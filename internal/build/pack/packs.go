@@ -4,12 +4,19 @@ import (
 	"io/fs"
 
 	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/build/dockerfile"
+	"github.com/steadpaas/stead/internal/build/pack/binary"
+	"github.com/steadpaas/stead/internal/build/pack/golang"
+	"github.com/steadpaas/stead/internal/build/pack/node"
 	"github.com/steadpaas/stead/internal/build/pack/plan"
+	"github.com/steadpaas/stead/internal/build/pack/python"
+	"github.com/steadpaas/stead/internal/build/pack/static"
 )
 
-// packs are tried in order.
+// packs are tried in order: what the author wrote for the purpose first, what
+// any tree may have by accident last.
 func packs() []Pack {
-	return []Pack{}
+	return []Pack{dockerfile.Pack{}, golang.Pack{}, node.Pack{}, python.Pack{}, binary.Pack{}, static.Pack{}}
 }
 
 func procfile(tree fs.FS) (map[string]stead.Command, error) {
@@ -20,16 +27,29 @@ func procfile(tree fs.FS) (map[string]stead.Command, error) {
 	return stead.ParseProcfile(data)
 }
 
+// withProcfile gives the plan the Procfile's processes, and the image the web
+// process as its own command.
 func withProcfile(d *Detected, procs map[string]stead.Command) *Detected {
 	if len(procs) > 0 {
 		d.Processes = procs
+	}
+	if d.LLB == nil {
+		return d
+	}
+	build, web := d.LLB, d.Processes["web"]
+	d.LLB = func(in Inputs) (Output, error) {
+		out, err := build(in)
+		if err == nil && web != nil {
+			out.Config.Cmd = web
+		}
+		return out, err
 	}
 	return d
 }
 
 func nothingFound(procs map[string]stead.Command) error {
-	msg := "nothing in the source tells how to build it: no Dockerfile, go.mod, package.json, " +
-		"requirements.txt, pyproject.toml, Pipfile, index.html or executable was found at its root"
+	msg := "nothing in the source tells how to build it: no Dockerfile, go.mod, go.work, package.json, " +
+		"requirements.txt, pyproject.toml, Linux executable or index.html was found at its root"
 	if len(procs) > 0 {
 		msg += " (only a Procfile)"
 	}

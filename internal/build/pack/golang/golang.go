@@ -1,0 +1,131 @@
+// Package golang builds Go modules. The toolchain is the module
+// golang.org/toolchain, by the version that go.mod asks for; the compiler's and
+// the modules' caches outlive builds.
+package golang
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/client/llb"
+	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/build/pack/plan"
+)
+
+// Pack is the pack "go".
+type Pack struct{}
+
+// Name implements plan.Pack.
+func (Pack) Name() string { return "go" }
+
+// Detect implements plan.Pack.
+func (Pack) Detect(tree fs.FS) (*plan.Detected, error) {
+	m, err := readModule(tree)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	mains, err := findMains(tree, m)
+	if err != nil {
+		return nil, err
+	}
+	procs, notes, err := processes(tree, mains)
+	if err != nil {
+		return nil, err
+	}
+	d := &plan.Detected{Pack: "go", Processes: procs, Notes: append(m.notes, notes...), Summary: summary(m, mains)}
+	d.LLB = func(in plan.Inputs) (plan.Output, error) { return planned(in, m.toolchain, mains) }
+	return d, nil
+}
+
+func summary(m *module, mains []command) string {
+	s := "Go " + m.toolchain + " (" + m.from + ")"
+	if m.vendored {
+		s += ", vendored"
+	}
+	if len(mains) == 1 {
+		return s + ", main package " + plan.Plain(mains[0].pkg)
+	}
+	names := make([]string, len(mains))
+	for i, c := range mains {
+		names[i] = c.pkg
+	}
+	return s + ", main packages " + plan.Plain(strings.Join(names, " "))
+}
+
+// processes tells what runs by default: a main package named as a process type
+// is that process, and the only one is web.
+func processes(tree fs.FS, mains []command) (map[string]stead.Command, []string, error) {
+	procs := map[string]stead.Command{}
+	for _, name := range []string{"web", "worker", "release"} {
+		if i := slices.IndexFunc(mains, func(c command) bool { return c.name == name }); i >= 0 {
+			procs[name] = mains[i].start()
+		}
+	}
+	if procs["web"] != nil {
+		return procs, nil, nil
+	}
+	if i := slices.IndexFunc(mains, func(c command) bool { return c.pkg == "." || c.name == "server" }); i >= 0 {
+		procs["web"] = mains[i].start()
+		return procs, nil, nil
+	}
+	if len(mains) == 1 && len(procs) == 0 {
+		procs["web"] = mains[0].start()
+		return procs, nil, nil
+	}
+	if !plan.Has(tree, "Procfile") && procs["worker"] == nil {
+		return nil, nil, stead.Invalid("Procfile", "there are several main packages, and nothing says which one serves the web",
+			"add a Procfile, such as \"web: "+plan.Plain(mains[0].name)+"\", or name one of them cmd/web")
+	}
+	return procs, nil, nil
+}
+
+// Build compiles packages of src, a module's tree, and returns a state that
+// holds the programs at /.
+func Build(in plan.Inputs, src llb.State, version string, pkgs ...string) (llb.State, error) {
+	tool, err := Toolchain(in, version)
+	if err != nil {
+		return llb.State{}, err
+	}
+	argv := []string{"/opt/go/bin/go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", "/out/", "--"}
+	run := in.Build.Dir("/src").Run(
+		in.Step("go build", "/opt/go/bin", append(argv, pkgs...)...),
+		cgo(in), plan.Env("GOTOOLCHAIN", "local"),
+		plan.Env("GOPROXY", in.Mirror(plan.MirrorGo, publicProxy)),
+		plan.Env("GOMODCACHE", "/cache/mod"), plan.Env("GOCACHE", "/cache/build"),
+		in.Cache("go-mod", "/cache/mod"), in.Cache("go-build", "/cache/build"),
+		llb.AddMount("/opt/go", tool, llb.Readonly), llb.AddMount("/src", src),
+	)
+	return run.AddMount("/out", llb.Scratch()), nil
+}
+
+// cgo is off, unless the app's config decides it.
+func cgo(in plan.Inputs) llb.RunOption {
+	if _, set := in.BuildEnv["CGO_ENABLED"]; set {
+		return plan.Options()
+	}
+	return plan.Env("CGO_ENABLED", "0")
+}
+
+func planned(in plan.Inputs, version string, mains []command) (plan.Output, error) {
+	pkgs := make([]string, len(mains))
+	for i, c := range mains {
+		pkgs[i] = c.pkg
+	}
+	bin, err := Build(in, in.Source, version, pkgs...)
+	if err != nil {
+		return plan.Output{}, err
+	}
+	st := plan.CopyApp(in.Run, in.Source, "/", "/app", "copy the app's files", ".git", "vendor", "**/*.go", "go.mod", "go.sum", "go.work", "go.work.sum")
+	st = plan.CopyApp(st, bin, "/", "/app/bin", "copy programs to /app/bin")
+	return plan.Output{State: st, Config: plan.Image([]string{"/app/bin"})}, nil
+}
+
+// command is one main package.
+type command struct {
+	pkg  string // "." or "./cmd/web"
+	name string // of the program
+}
+
+func (c command) start() stead.Command { return stead.Command{path.Join("/app/bin", c.name)} }

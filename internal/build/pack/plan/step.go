@@ -1,0 +1,141 @@
+package plan
+
+import (
+	_ "embed"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/client/llb"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/steadpaas/stead"
+)
+
+// Epoch is SOURCE_DATE_EPOCH of build steps: 2000-01-01, which every archive
+// format can say.
+const Epoch = "946684800"
+
+// AppUser owns and runs what is in /app, by number, so that no passwd file has
+// to be read.
+const AppUser = 1000
+
+const (
+	systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	systemCAs  = "/etc/ssl/certs/ca-certificates.crt"
+)
+
+//go:embed fetch.py
+var fetchScript string
+
+// Archive is a public archive, by version.
+type Archive struct {
+	Title  string // "Go 1.26.1"
+	URL    string
+	SHA256 string // "": trust TLS
+	Prefix string // only what is below it is unpacked, without it
+}
+
+// Fetch is the archive, unpacked at / of a state of its own. It is fetched once
+// and then known by its URL.
+func (in Inputs) Fetch(a Archive) llb.State {
+	run := in.Build.Run(Options(
+		llb.Args([]string{"python3", "-I", "-c", fetchScript, a.URL, a.SHA256, a.Prefix, "/out"}),
+		llb.WithCustomName("fetch "+a.Title), llb.User("root"),
+		Env("SOURCE_DATE_EPOCH", Epoch),
+	))
+	return run.AddMount("/out", llb.Scratch())
+}
+
+// Step are the options of a step that runs the app's own code: its
+// environment, its config as secrets, and its name for the pusher.
+func (in Inputs) Step(title string, path string, argv ...string) llb.RunOption {
+	if path != "" {
+		path += ":"
+	}
+	opts := []llb.RunOption{
+		llb.Args(argv), llb.WithCustomName(title), llb.User("root"),
+		Env("PATH", path+systemPath), Env("HOME", "/root"), Env("SOURCE_DATE_EPOCH", Epoch),
+		Env("NODE_EXTRA_CA_CERTS", systemCAs), Env("PIP_CERT", systemCAs),
+	}
+	return Options(append(opts, in.secrets()...)...)
+}
+
+// secrets hands over the app's config, but for the names that steps set.
+func (in Inputs) secrets() []llb.RunOption {
+	var names []string
+	for name := range in.BuildEnv {
+		if stead.CheckConfigKey(name) == nil && !slices.Contains(stepNames, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	var opts []llb.RunOption
+	for _, name := range names {
+		opts = append(opts, llb.AddSecret(name, llb.SecretAsEnv(true), llb.SecretOptional))
+	}
+	return opts
+}
+
+var stepNames = []string{"PATH", "HOME", "SOURCE_DATE_EPOCH"}
+
+// Cache mounts a directory that outlives the build, shared by the builds of
+// one scope.
+func (in Inputs) Cache(name, dir string) llb.RunOption {
+	return llb.AddMount(dir, llb.Scratch(), llb.AsPersistentCacheDir(in.CacheScope+"/"+name, llb.CacheMountShared))
+}
+
+// Mirror returns the URL of a mirror without a slash at its end, or the public one.
+func (in Inputs) Mirror(name, public string) string {
+	if m := strings.TrimRight(in.Mirrors[name], "/"); m != "" {
+		return m
+	}
+	return public
+}
+
+// Env sets a variable of one step.
+func Env(name, value string) llb.RunOption { return llb.AddEnv(name, value) }
+
+// Options makes one option of several.
+func Options(opts ...llb.RunOption) llb.RunOption { return options(opts) }
+
+type options []llb.RunOption
+
+// SetRunOption implements llb.RunOption.
+func (o options) SetRunOption(ei *llb.ExecInfo) {
+	for _, opt := range o {
+		opt.SetRunOption(ei)
+	}
+}
+
+// Copy copies what is in a directory of from into dir of onto, without what
+// the patterns leave out (.dockerignore's grammar). Owners stay.
+func Copy(onto, from llb.State, src, dir, title string, exclude ...string) llb.State {
+	return onto.File(llb.Copy(from, src, dir, &llb.CopyInfo{
+		CopyDirContentsOnly: true, CreateDestPath: true, ExcludePatterns: exclude,
+	}), llb.WithCustomName(title))
+}
+
+// CopyApp is Copy with the app's user as the owner, for what ends in /app.
+func CopyApp(onto, from llb.State, src, dir, title string, exclude ...string) llb.State {
+	return onto.File(llb.Copy(from, src, dir, &llb.CopyInfo{
+		CopyDirContentsOnly: true, CreateDestPath: true, ExcludePatterns: exclude, ChownOpt: appOwner(),
+	}), llb.WithCustomName(title))
+}
+
+// CopyFiles copies the named files and directories of from to the same place
+// below dir.
+func CopyFiles(onto, from llb.State, dir, title string, names ...string) llb.State {
+	return onto.File(llb.Copy(from, "/", dir, &llb.CopyInfo{
+		CopyDirContentsOnly: true, CreateDestPath: true, IncludePatterns: names,
+	}), llb.WithCustomName(title))
+}
+
+func appOwner() *llb.ChownOpt {
+	return &llb.ChownOpt{User: &llb.UserOpt{UID: AppUser}, Group: &llb.UserOpt{UID: AppUser}}
+}
+
+// Image is the config of an app's image: user app in /app, with the
+// directories in front of the system's PATH, and variables NAME=value.
+func Image(path []string, env ...string) ocispecs.ImageConfig {
+	all := append([]string{"PATH=" + strings.Join(append(slices.Clone(path), systemPath), ":"), "HOME=/app"}, env...)
+	return ocispecs.ImageConfig{User: "1000:1000", WorkingDir: "/app", Env: all}
+}
