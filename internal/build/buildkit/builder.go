@@ -25,6 +25,7 @@ type Builder struct {
 	groups *cgroups
 	slots  *semaphore.Weighted
 	stacks stacks
+	detect func(fs.FS) (*pack.Detected, error)
 
 	mu      sync.Mutex
 	running map[string]caps // of the builds in progress
@@ -56,10 +57,13 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Builder, error) {
 	if err := cfg.prepare(groups); err != nil {
 		return nil, fmt.Errorf("prepare build sandbox: %w", err)
 	}
+	if err := cfg.ownNamespaces(ctx); err != nil {
+		return nil, fmt.Errorf("prepare build sandbox: %w", err)
+	}
 	if err := clean(cfg.path("source")); err != nil {
 		return nil, fmt.Errorf("remove sources of earlier builds: %w", err)
 	}
-	b := &Builder{cfg: cfg, log: log, groups: groups, slots: semaphore.NewWeighted(int64(cfg.Parallel)), running: map[string]caps{}}
+	b := &Builder{cfg: cfg, log: log, groups: groups, slots: semaphore.NewWeighted(int64(cfg.Parallel)), running: map[string]caps{}, detect: pack.Detect}
 	return b, b.applyCaps()
 }
 
@@ -80,13 +84,13 @@ func (b *Builder) Stop(ctx context.Context) error {
 
 // Remove ends the daemon and removes its control groups and files.
 func (b *Builder) Remove(ctx context.Context) error {
-	err := errors.Join(b.Stop(ctx), b.groups.remove())
+	err := errors.Join(b.Stop(ctx), b.groups.remove(), b.cfg.unpin())
 	return errors.Join(err, os.RemoveAll(b.cfg.Dir))
 }
 
 // Detect tells what the tree is, without building.
 func (b *Builder) Detect(_ context.Context, tree fs.FS) (build.Plan, error) {
-	d, err := pack.Detect(tree)
+	d, err := b.detect(tree)
 	if err != nil {
 		return build.Plan{}, err
 	}

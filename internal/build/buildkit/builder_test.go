@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/internal/build/image"
 	"github.com/steadpaas/stead/internal/engine/network"
+	"github.com/steadpaas/stead/internal/ingress/registry"
 )
 
 func TestMain(m *testing.M) {
@@ -23,7 +23,22 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, EnterMain(os.Args[2:]))
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(run(m))
+}
+
+// stackCache keeps base images between tests; STEAD_STACK_CACHE between runs.
+var stackCache = os.Getenv("STEAD_STACK_CACHE")
+
+func run(m *testing.M) int {
+	if stackCache == "" {
+		dir, err := os.MkdirTemp("/tmp", "st")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		stackCache = dir
+	}
+	return m.Run()
 }
 
 // machine is a builder with its network and registry, for real.
@@ -83,6 +98,30 @@ func logger(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), nil))
 }
 
+// openWithRegistry is open with the platform's own registry.
+func openWithRegistry(t *testing.T, change func(*Config)) *machine {
+	t.Helper()
+	binDir(t)
+	dir, err := os.MkdirTemp("/tmp", "st")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	r, err := registry.Open(context.Background(), registry.Config{Dir: dir, Secret: secret}, logger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return open(t, r.Handler(), func(c *Config) {
+		c.Credential = func(repository string, until time.Time) (string, string) {
+			return registry.UserBuild, r.BuildPassword(repository, until)
+		}
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
 func open(t *testing.T, h http.Handler, change func(*Config)) *machine {
 	t.Helper()
 	bin := binDir(t)
@@ -105,8 +144,9 @@ func open(t *testing.T, h http.Handler, change func(*Config)) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{Dir: dir + "/build", Bin: bin, Cgroup: "stead-" + id, UserNS: ep.UserNS, NetNS: ep.NetNS, UIDBase: int(n.UIDBase()),
+	cfg := Config{Dir: dir + "/build", Bin: bin, Cgroup: "stead-" + id, NetNS: ep.NetNS,
 		Resolvers: ep.Resolvers, Registry: image.Registry{Host: fmt.Sprintf("%s:%d", n.Gateway(), port), User: "stead", Password: secret}}
+	cfg.StackCache = stackCache
 	if change != nil {
 		change(&cfg)
 	}
@@ -136,8 +176,6 @@ func open(t *testing.T, h http.Handler, change func(*Config)) *machine {
 }
 
 const secret = "a secret of the test's registry"
-
-var _ = stead.ID("")
 
 func TestDaemonComesUp(t *testing.T) {
 	m := open(t, http.NotFoundHandler(), nil)

@@ -26,9 +26,9 @@ type Config struct {
 	Cgroup   string // names the platform's control group, such as "stead-main"
 	CertFile string // trusted certificate authorities; the host's
 
-	UserNS, NetNS string       // of the network endpoint to live in
-	UIDBase       int          // the host's id of root in UserNS
-	Resolvers     []netip.Addr // name servers for the daemon and its steps
+	NetNS     string       // of the network endpoint whose link the sandbox takes over
+	Resolvers []netip.Addr // name servers for the daemon and its steps
+	UIDBase   int          // the host's id of root inside; DefaultUIDBase
 
 	Registry image.Registry // with the platform's own user
 	// Credential returns a short-lived user and password that open one repository.
@@ -58,6 +58,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Limits.Source, DefaultLimits().Source)
 	set(&c.Limits.Files, DefaultLimits().Files)
 	set(&c.Limits.Time, DefaultLimits().Time)
+	set(&c.UIDBase, DefaultUIDBase)
 	set(&c.Parallel, 2)
 	set(&c.CacheBytes, 20<<30)
 	set(&c.MinFree, 2<<30)

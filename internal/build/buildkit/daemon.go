@@ -25,7 +25,7 @@ func (c Config) prepare(groups *cgroups) error {
 		name string
 		mode os.FileMode
 		own  bool
-	}{{"", 0o711, false}, {"root", 0o755, false}, {"etc", 0o755, false}, {"source", 0o700, false}, {"state", 0o700, true}, {"state/tmp", 0o700, true}, {"run", 0o700, true}} {
+	}{{"", 0o711, false}, {"root", 0o755, false}, {"etc", 0o755, false}, {"source", 0o700, false}, {"ns", 0o700, false}, {"state", 0o700, true}, {"state/tmp", 0o700, true}, {"run", 0o700, true}} {
 		if err := os.MkdirAll(c.path(d.name), d.mode); err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func (c Config) daemonConfig(servers []string) map[string]any {
 }
 
 func (c Config) writeJail(groups *cgroups) error {
-	j := jail{UserNS: c.UserNS, NetNS: c.NetNS, Root: c.path("root"), State: c.path("state"), Run: c.path("run"),
+	j := jail{UserNS: c.path("ns", "user"), NetNS: c.path("ns", "net"), Root: c.path("root"), State: c.path("state"), Run: c.path("run"),
 		Etc: c.path("etc"), CertFile: c.CertFile, Cgroups: groups.mounts(), Join: groups.join(), UID: c.UIDBase,
 		Tools: []string{filepath.Join(c.Bin, "buildkitd"), filepath.Join(c.Bin, "runc")},
 		Args:  []string{"/bin/buildkitd", "--config", "/etc/buildkitd.toml", "--rootless=false"}}

@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/moby/buildkit/client/llb"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Names of the repositories.
@@ -99,4 +100,10 @@ func BuildLLB(run llb.State) llb.State {
 		"rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log /var/log/alternatives.log"
 	args := append([]string{"/bin/sh", "-c", script, "install"}, buildPackages()...)
 	return run.Run(llb.Args(args), llb.User("root"), llb.WithCustomName("install compilers and build tools: "+strings.Join(buildPackages(), " "))).Root()
+}
+
+// Config is how processes of a base image run when nothing else is said.
+func Config() ocispecs.ImageConfig {
+	return ocispecs.ImageConfig{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"},
+		WorkingDir: "/", Cmd: []string{"/bin/bash"}}
 }

@@ -218,11 +218,11 @@ func runImage(root string) (v1.Image, error) {
 		return nil, fmt.Errorf("compress base image: %w", err)
 	}
 	img := mutate.MediaType(mutate.ConfigMediaType(empty.Image, types.OCIConfigJSON), types.OCIManifestSchema1)
+	c := Config()
 	at := v1.Time{Time: time.Unix(epoch, 0).UTC()}
 	img, err = mutate.ConfigFile(img, &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH, Created: at,
 		RootFS: v1.RootFS{Type: "layers"},
-		Config: v1.Config{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"},
-			WorkingDir: "/", Cmd: []string{"/bin/bash"}}})
+		Config: v1.Config{Env: c.Env, WorkingDir: c.WorkingDir, Cmd: c.Cmd}})
 	if err != nil {
 		return nil, err
 	}
