@@ -191,6 +191,9 @@ var workloadID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]{0,119}$`)
 
 // Apply implements engine.Engine.
 func (e *Engine) Apply(ctx context.Context, w engine.Workload) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err := check(w); err != nil {
 		return err
 	}
@@ -255,6 +258,9 @@ func (e *Engine) adjust(w *workload) {
 
 // Delete implements engine.Engine.
 func (e *Engine) Delete(ctx context.Context, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w := e.workloads[id]

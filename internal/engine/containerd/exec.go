@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -70,9 +71,11 @@ func (e *Engine) exec(ctx context.Context, t client.Task, spec *specs.Process, c
 	defer os.RemoveAll(dir)
 	own := context.WithoutCancel(ctx)
 	var proc client.Process
-	opened := make(chan struct{})
+	started := make(chan struct{}) // input can be closed only then
+	release := sync.OnceFunc(func() { close(started) })
+	defer release()
 	opts := []cio.Opt{cio.WithFIFODir(dir), streams(c, s, func() {
-		<-opened
+		<-started
 		if proc != nil {
 			_ = proc.CloseIO(own, client.WithStdinCloser)
 		}
@@ -81,7 +84,6 @@ func (e *Engine) exec(ctx context.Context, t client.Task, spec *specs.Process, c
 		opts = append(opts, cio.WithTerminal)
 	}
 	proc, err = t.Exec(own, "x"+string(stead.NewID(time.Now())), spec, cio.NewCreator(opts...))
-	close(opened)
 	if err != nil {
 		return 0, execError(c, err)
 	}
@@ -93,6 +95,7 @@ func (e *Engine) exec(ctx context.Context, t client.Task, spec *specs.Process, c
 	if err := proc.Start(own); err != nil {
 		return 0, execError(c, err)
 	}
+	release()
 	return e.follow(ctx, proc, exited, s.Resize)
 }
 

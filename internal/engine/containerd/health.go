@@ -35,7 +35,7 @@ func (i *instance) boot(ctx context.Context, r *running) error {
 		if ok {
 			return nil
 		}
-		if said != "" {
+		if said != "" && (late.Err() == nil || answer == "") {
 			answer = said
 		}
 		pause(late, pollInterval(time.Since(began)))

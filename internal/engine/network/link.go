@@ -196,7 +196,7 @@ func (n *Network) configure(slot int) error {
 
 // demolish takes a slot's link and namespaces away, as far as they are there.
 func (n *Network) demolish(slot int) {
-	if bridge, err := netlink.LinkByName(n.bridge()); err == nil {
+	if bridge, err := netlink.LinkByName(n.bridge()); err == nil && n.state.Subnet.IsValid() {
 		_ = netlink.NeighDel(&netlink.Neigh{LinkIndex: bridge.Attrs().Index, IP: n.address(slot).AsSlice()})
 	}
 	if link, err := netlink.LinkByName(n.link(slot)); err == nil {

@@ -164,7 +164,11 @@ func TestPublicOnly(t *testing.T) {
 	without := attach(t, n, "without", Options{})
 	world := newWorld(t)
 	for _, addr := range []string{world.public, world.private, world.metadata} {
-		if err := dial(addr + ":80")(); err != nil {
+		err := dial(addr + ":80")()
+		for n := 0; err != nil && n < 10; n++ { // a fresh link may take a second
+			err = dial(addr + ":80")()
+		}
+		if err != nil {
 			t.Fatalf("the host itself cannot reach %s: %v", addr, err)
 		}
 	}

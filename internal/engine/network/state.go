@@ -8,6 +8,8 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/steadpaas/stead"
 	"golang.org/x/sys/unix"
@@ -46,10 +48,35 @@ func (n *Network) adopt() error {
 			delete(n.state.Slots, s)
 		}
 	}
+	n.sweep()
 	if len(n.state.Slots) > 0 && n.state.Subnet.IsValid() {
 		return nil
 	}
 	return n.chooseSubnet()
+}
+
+// sweep takes apart what an earlier process made and did not live to record.
+func (n *Network) sweep() {
+	files, _ := os.ReadDir(n.path("ns"))
+	links, _ := os.ReadDir("/sys/class/net")
+	stray := map[int]bool{}
+	for _, f := range files {
+		if s, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSuffix(f.Name(), ".net"), ".user")); err == nil {
+			stray[s] = true
+		}
+	}
+	for _, l := range links {
+		if tail, ours := strings.CutPrefix(l.Name(), n.link(0)[:len(n.link(0))-1]); ours {
+			if s, err := strconv.ParseInt(tail, 16, 32); err == nil {
+				stray[int(s)] = true
+			}
+		}
+	}
+	for s := range stray {
+		if _, known := n.state.Slots[s]; !known {
+			n.demolish(s)
+		}
+	}
 }
 
 // alive reports whether a slot's namespaces are still pinned and linked.
