@@ -151,3 +151,10 @@ func (tx *Tx) Routes(app stead.ID) ([]stead.Route, error) {
 func (tx *Tx) DeleteRoute(app, id stead.ID) error {
 	return tx.must(`DELETE FROM routes WHERE app_id = $1 AND id = $2`, app, id)
 }
+
+// DomainsBelow returns the domains, of all apps, that end in "."+parent.
+func (tx *Tx) DomainsBelow(parent string) ([]stead.Domain, error) {
+	suffix := "." + parent
+	return many(tx, scanDomain, `SELECT `+domainColumns+` FROM domains
+		WHERE length(host) > $1 AND substr(host, length(host) - $1 + 1) = $2 ORDER BY host`, len(suffix), suffix)
+}

@@ -1,0 +1,230 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/store"
+)
+
+// maxDomains and maxRoutes are how many an app may have.
+const (
+	maxDomains = 500
+	maxRoutes  = 1000
+)
+
+// Domains returns the domains of an app, the platform's first.
+func (p *Platform) Domains(ctx context.Context, ref string) (out []stead.Domain, err error) {
+	err = p.view(ctx, func(w *work) error {
+		a, err := w.app(ref, stead.ActRead)
+		if err != nil {
+			return err
+		}
+		out, err = w.Domains(a.ID)
+		return err
+	})
+	return out, err
+}
+
+// AddDomain makes an app answer for a host, and routes "/" of it to web. A host
+// has one app on the whole platform; a wildcard and the hosts it covers belong
+// to one org.
+func (p *Platform) AddDomain(ctx context.Context, ref, host string) (d stead.Domain, err error) {
+	host = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(host)), ".")
+	if err := p.checkHost(host); err != nil {
+		return d, err
+	}
+	err = p.change(ctx, func(w *work) error {
+		a, err := w.app(ref, stead.ActWrite)
+		if err != nil {
+			return err
+		}
+		have, err := w.Domains(a.ID)
+		if err != nil {
+			return err
+		}
+		if len(have) >= maxDomains {
+			return &stead.Error{Kind: stead.KindLimit, Msg: "the app has 500 domains already", Hint: "remove one, or use a wildcard"}
+		}
+		if err := w.coveredByOther(a, host); err != nil {
+			return err
+		}
+		if err := w.addDomain(a, host, false); err != nil {
+			return taken(err, "the host "+host+" belongs to an app already", "remove it there first, or use another")
+		}
+		w.wake(TopicApps)
+		if err := w.event("domain.add", &a, map[string]any{"host": host}); err != nil {
+			return err
+		}
+		d, err = w.DomainByHost(host)
+		return err
+	})
+	return d, err
+}
+
+// checkHost refuses what is no host name, and the platform's own ones.
+func (p *Platform) checkHost(host string) error {
+	if err := stead.CheckHost("host", host); err != nil {
+		return err
+	}
+	base := strings.TrimPrefix(host, "*.")
+	if base == p.set.Domain || strings.HasSuffix(base, "."+p.set.Domain) {
+		return stead.Invalid("host", "hosts under "+p.set.Domain+" are given by the platform", "rename the app to change its own, or use a domain that you own")
+	}
+	return nil
+}
+
+// coveredByOther refuses a host under a wildcard of another org, and a wildcard
+// over a host of another org: either would take requests that are not its own.
+func (w *work) coveredByOther(a store.App, host string) error {
+	_, parent, _ := strings.Cut(host, ".")
+	var near []stead.Domain
+	if strings.HasPrefix(host, "*.") {
+		below, err := w.DomainsBelow(parent)
+		if err != nil {
+			return err
+		}
+		near = below
+	} else if d, err := w.DomainByHost("*." + parent); err == nil {
+		near = append(near, d)
+	} else if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	for _, d := range near {
+		other, err := w.AppByID(d.AppID)
+		if err != nil {
+			return err
+		}
+		if other.OrgID != a.OrgID {
+			return stead.Conflict("the host "+host+" overlaps a domain of another org", "ask its owner to remove that one, or use another")
+		}
+	}
+	return nil
+}
+
+// RemoveDomain removes a domain of an app with its routes. The one under the
+// platform's domain stays as long as the app.
+func (p *Platform) RemoveDomain(ctx context.Context, ref, host string) error {
+	return p.change(ctx, func(w *work) error {
+		a, err := w.app(ref, stead.ActWrite)
+		if err != nil {
+			return err
+		}
+		d, err := w.domain(a, host)
+		if err != nil {
+			return err
+		}
+		if d.Platform {
+			return stead.Precondition("the host "+d.Host+" comes with the app and cannot be removed", "rename the app to change it")
+		}
+		if err := w.DeleteDomain(d.ID); err != nil {
+			return err
+		}
+		w.wake(TopicApps)
+		return w.event("domain.remove", &a, map[string]any{"host": d.Host})
+	})
+}
+
+// domain returns the app's domain of that host or ID.
+func (w *work) domain(a store.App, host string) (stead.Domain, error) {
+	all, err := w.Domains(a.ID)
+	if err != nil {
+		return stead.Domain{}, err
+	}
+	for _, d := range all {
+		if d.Host == strings.ToLower(host) || string(d.ID) == host {
+			return d, nil
+		}
+	}
+	return stead.Domain{}, stead.NotFound("domain", host)
+}
+
+// Routes returns the routes of an app, by host and path.
+func (p *Platform) Routes(ctx context.Context, ref string) (out []stead.Route, err error) {
+	err = p.view(ctx, func(w *work) error {
+		a, err := w.app(ref, stead.ActRead)
+		if err != nil {
+			return err
+		}
+		out, err = w.Routes(a.ID)
+		return err
+	})
+	return out, err
+}
+
+// AddRoute sends requests for a host of the app, below a path, to a process.
+// Host "" is the platform's, Path "" is "/", Process "" is web.
+func (p *Platform) AddRoute(ctx context.Context, ref string, r stead.Route) (out stead.Route, err error) {
+	err = p.change(ctx, func(w *work) error {
+		a, err := w.app(ref, stead.ActWrite)
+		if err != nil {
+			return err
+		}
+		if out, err = w.newRoute(a, r); err != nil {
+			return err
+		}
+		have, err := w.Routes(a.ID)
+		if err != nil {
+			return err
+		}
+		if len(have) >= maxRoutes {
+			return &stead.Error{Kind: stead.KindLimit, Msg: "the app has 1000 routes already", Hint: "remove one that is not needed"}
+		}
+		if err := w.InsertRoute(out); err != nil {
+			return taken(err, "there is a route for "+out.Host+out.Path+" already", "remove it first")
+		}
+		w.wake(TopicApps)
+		return w.event("route.add", &a, map[string]any{"host": out.Host, "path": out.Path, "process": out.Process})
+	})
+	return out, err
+}
+
+func (w *work) newRoute(a store.App, r stead.Route) (stead.Route, error) {
+	if r.Host == "" {
+		r.Host = a.Host
+	}
+	if r.Path == "" {
+		r.Path = "/"
+	}
+	if r.Process == "" {
+		r.Process = stead.ProcessWeb
+	}
+	if err := stead.CheckPath("path", r.Path); err != nil {
+		return r, err
+	}
+	if err := stead.CheckProcessType("process", r.Process); err != nil {
+		return r, err
+	}
+	if r.Path != "/" {
+		r.Path = strings.TrimSuffix(r.Path, "/")
+	}
+	d, err := w.domain(a, r.Host)
+	if err != nil {
+		return r, err
+	}
+	all, err := w.processes(a)
+	if err != nil {
+		return r, err
+	}
+	if _, err := find(all, r.Process); err != nil {
+		return r, err
+	}
+	return stead.Route{ID: stead.NewID(w.now), AppID: a.ID, App: a.Name, Host: d.Host, Path: r.Path, Process: r.Process, StripPrefix: r.StripPrefix}, nil
+}
+
+// RemoveRoute removes a route of an app.
+func (p *Platform) RemoveRoute(ctx context.Context, ref string, id stead.ID) error {
+	return p.change(ctx, func(w *work) error {
+		a, err := w.app(ref, stead.ActWrite)
+		if err != nil {
+			return err
+		}
+		if err := w.DeleteRoute(a.ID, id); err != nil {
+			return orElse(err, stead.NotFound("route", string(id)))
+		}
+		w.wake(TopicApps)
+		return w.event("route.remove", &a, map[string]any{"route": id})
+	})
+}
