@@ -107,7 +107,7 @@ func (c Config) openBuilder(ctx context.Context, n *network.Network, reg *regist
 		return nil, err
 	}
 	return buildkit.Open(ctx, buildkit.Config{Dir: c.path("build"), Bin: c.binDir(), Cgroup: "stead-" + c.id(),
-		UserNS: ep.UserNS, NetNS: ep.NetNS, UIDBase: int(n.UIDBase()), Resolvers: ep.Resolvers,
+		NetNS: ep.NetNS, Resolvers: ep.Resolvers,
 		Registry: image.Registry{Host: host, User: "stead", Password: password}, StackCache: c.StackCache, Parallel: c.Builds, Limits: c.buildLimits(),
 		Credential: func(repository string, until time.Time) (string, string) {
 			return "build", reg.BuildPassword(repository, until)
