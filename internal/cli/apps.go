@@ -102,7 +102,7 @@ func (sh *shell) infoCommand() *cobra.Command {
 			}
 			return sh.print(a, func() {
 				sh.fields("app", place(a)+a.Name, "url", a.URL, "release", release(a.Release), "maintenance", maintenance,
-					"git", a.GitURL, "git over SSH", a.SSHURL, "region", a.Region, "created", ago(a.CreatedAt), "id", string(a.ID))
+					"git", gitURL(c.URL(), a.GitURL), "git over SSH", sshURL(c.URL(), a.SSHURL), "region", a.Region, "created", ago(a.CreatedAt), "id", string(a.ID))
 			})
 		}),
 	}

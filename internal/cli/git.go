@@ -3,8 +3,10 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -71,7 +73,7 @@ func (sh *shell) inRepository(ctx context.Context) bool {
 func (sh *shell) addRemote(ctx context.Context, c *client.Client, a stead.App, ssh bool) error {
 	to := gitURL(c.URL(), a.GitURL)
 	if ssh {
-		to = a.SSHURL
+		to = sshURL(c.URL(), a.SSHURL)
 	}
 	verb := "add"
 	if _, err := sh.git(ctx, "remote", "get-url", "--", remoteName); err == nil {
@@ -106,6 +108,21 @@ func gitURL(platform, repository string) string {
 		return repository
 	}
 	return platform + gitPrefix + ref
+}
+
+// sshURL is the same for SSH: a platform that listens on every address knows
+// itself by the loopback one, which is of no use elsewhere.
+func sshURL(platform, repository string) string {
+	u, err := url.Parse(repository)
+	p, perr := url.Parse(platform)
+	if err != nil || perr != nil {
+		return repository
+	}
+	if ip := net.ParseIP(u.Hostname()); ip == nil || !ip.IsLoopback() {
+		return repository
+	}
+	u.Host = net.JoinHostPort(p.Hostname(), cmp.Or(u.Port(), "22"))
+	return u.String()
 }
 
 // credential answers git's question for a password with the token, for the

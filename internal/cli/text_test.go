@@ -109,6 +109,19 @@ func TestGitURL(t *testing.T) {
 	}
 }
 
+func TestSSHURL(t *testing.T) {
+	for _, c := range []struct{ platform, repository, want string }{
+		{"http://server.example.com:7800", "ssh://git@127.0.0.1:2222/hello.git", "ssh://git@server.example.com:2222/hello.git"},
+		{"http://127.0.0.1:7800", "ssh://git@127.0.0.1:2222/hello.git", "ssh://git@127.0.0.1:2222/hello.git"},
+		{"https://stead.example.com", "ssh://git@git.example.com:22/hello.git", "ssh://git@git.example.com:22/hello.git"},
+		{"https://stead.example.com", "", ""},
+	} {
+		if got := sshURL(c.platform, c.repository); got != c.want {
+			t.Errorf("sshURL(%q, %q) = %q, want %q", c.platform, c.repository, got, c.want)
+		}
+	}
+}
+
 func TestCleanURL(t *testing.T) {
 	for in, want := range map[string]string{
 		"stead.example.com":          "https://stead.example.com",
