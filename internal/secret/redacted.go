@@ -6,7 +6,7 @@ import (
 )
 
 // Redacted is a string that hides itself wherever values are printed: fmt,
-// log/slog, JSON. Convert it to a string to use it.
+// log/slog, JSON values (not as the key of a map). Convert it to a string to use it.
 type Redacted string
 
 const hidden = "[redacted]"
