@@ -31,7 +31,6 @@ type opened struct {
 
 // machine is what engines of one test run share.
 type machine struct {
-	t        *testing.T
 	hold     string
 	registry *httptest.Server
 	image    string
@@ -39,7 +38,7 @@ type machine struct {
 	newest   sync.Map // platform's id → *opened
 }
 
-func testMachine(t *testing.T) *machine {
+func testMachine(t testing.TB) *machine {
 	t.Helper()
 	if why := missing(); why != "" {
 		if os.Getenv("CI") == "true" {
@@ -47,7 +46,7 @@ func testMachine(t *testing.T) *machine {
 		}
 		t.Skip(why)
 	}
-	m := &machine{t: t}
+	m := &machine{}
 	dir := shortDir(t)
 	program, err := enginetest.BuildTestApp(t.Context(), dir)
 	if err != nil {
