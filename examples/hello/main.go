@@ -1,11 +1,15 @@
-// Command hello answers with a greeting and says which instance answered.
+// Command hello greets over HTTP.
+//
+// It is what a web app on Stead needs to be: it listens on $PORT, answers
+// /healthz when it can serve, and on SIGTERM answers what it has begun before
+// it ends.
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -13,23 +17,51 @@ import (
 	"time"
 )
 
+// version is what a one-line change changes.
+const version = "1"
+
 func main() {
+	if err := run(); err != nil {
+		slog.Error("hello failed", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	greeting := cmp.Or(os.Getenv("GREETING"), "Hello from Stead!")
+	port := or(os.Getenv("PORT"), "8080")
+	s := &http.Server{Addr: ":" + port, Handler: handler(), ReadHeaderTimeout: 10 * time.Second}
+	done := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		slog.Info("stopping")
+		limit, cancel := context.WithTimeout(context.Background(), 25*time.Second)
+		defer cancel()
+		done <- s.Shutdown(limit)
+	}()
+	slog.Info("listening", "port", port, "version", version)
+	if err := s.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-done
+}
+
+func handler() http.Handler {
 	mux := http.NewServeMux()
+	greeting := or(os.Getenv("GREETING"), "Hello from Stead")
+	host, _ := os.Hostname()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "%s\n%s v%s on %s\n", greeting, os.Getenv("STEAD_APP"), os.Getenv("STEAD_RELEASE"), os.Getenv("STEAD_INSTANCE"))
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprintf(w, "%s (version %s, release %s, on %s)\n", greeting, version, or(os.Getenv("STEAD_RELEASE"), "-"), host)
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "ok") })
-	srv := &http.Server{Addr: ":" + cmp.Or(os.Getenv("PORT"), "8000"), Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		_ = srv.Shutdown(ctx)
-	})
-	log.Println("listening on", srv.Addr)
-	if err := srv.ListenAndServe(); err != http.ErrServerClosed {
-		log.Fatal(err)
+	return mux
+}
+
+func or(s, fallback string) string {
+	if s == "" {
+		return fallback
 	}
+	return s
 }

@@ -2,6 +2,7 @@ package pack
 
 import (
 	"io/fs"
+	"maps"
 
 	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/internal/build/dockerfile"
@@ -28,9 +29,12 @@ func procfile(tree fs.FS) (map[string]stead.Command, error) {
 }
 
 // withProcfile gives the plan the Procfile's processes, and the image the web
-// process as its own command.
+// process as its own command. A Procfile that has nothing to run but a release
+// phase leaves the pack's processes.
 func withProcfile(d *Detected, procs map[string]stead.Command) *Detected {
-	if len(procs) > 0 {
+	if onlyRelease(procs) {
+		maps.Copy(d.Processes, procs)
+	} else if len(procs) > 0 {
 		d.Processes = procs
 	}
 	if d.LLB == nil {
@@ -45,6 +49,11 @@ func withProcfile(d *Detected, procs map[string]stead.Command) *Detected {
 		return out, err
 	}
 	return d
+}
+
+func onlyRelease(procs map[string]stead.Command) bool {
+	_, ok := procs[stead.ProcessRelease]
+	return ok && len(procs) == 1
 }
 
 func nothingFound(procs map[string]stead.Command) error {

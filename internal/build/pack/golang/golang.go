@@ -95,7 +95,7 @@ func Build(in plan.Inputs, src llb.State, version string, pkgs ...string) (llb.S
 		plan.Env("GOPROXY", in.Mirror(plan.MirrorGo, publicProxy)),
 		plan.Env("GOMODCACHE", "/cache/mod"), plan.Env("GOCACHE", "/cache/build"),
 		in.Cache("go-mod", "/cache/mod"), in.Cache("go-build", "/cache/build"),
-		llb.AddMount("/opt/go", tool, llb.Readonly), llb.AddMount("/src", src),
+		llb.AddMount("/opt/go", tool, llb.Readonly), llb.AddMount("/src", src, llb.Readonly),
 	)
 	return run.AddMount("/out", llb.Scratch()), nil
 }

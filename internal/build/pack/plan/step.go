@@ -48,15 +48,20 @@ func (in Inputs) Fetch(a Archive) llb.State {
 // Step are the options of a step that runs the app's own code: its
 // environment, its config as secrets, and its name for the pusher.
 func (in Inputs) Step(title string, path string, argv ...string) llb.RunOption {
+	return Options(append(in.secrets(), Tool(title, path, argv...))...)
+}
+
+// Tool are the options of a step that runs nothing of the app's: what it makes
+// is the same for all apps. path holds directories in front of the system's.
+func Tool(title string, path string, argv ...string) llb.RunOption {
 	if path != "" {
 		path += ":"
 	}
-	opts := []llb.RunOption{
+	return Options(
 		llb.Args(argv), llb.WithCustomName(title), llb.User("root"),
 		Env("PATH", path+systemPath), Env("HOME", "/root"), Env("SOURCE_DATE_EPOCH", Epoch),
 		Env("NODE_EXTRA_CA_CERTS", systemCAs), Env("PIP_CERT", systemCAs),
-	}
-	return Options(append(opts, in.secrets()...)...)
+	)
 }
 
 // secrets hands over the app's config, but for the names that steps set.

@@ -109,9 +109,9 @@ rm -rf /tmp/sources.list /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var
 func (a *app) environment(in plan.Inputs) llb.State {
 	st := in.Build.Dir("/app")
 	if !a.install() {
-		return st.Run(in.Step("make virtual environment", "", "python3", "-m", "venv", "--without-pip", venv)).Root()
+		return st.Run(plan.Tool("make virtual environment", "", "python3", "-m", "venv", "--without-pip", venv)).Root()
 	}
-	st = st.Run(in.Step("make virtual environment", "", "python3", "-m", "venv", venv)).Root()
+	st = st.Run(plan.Tool("make virtual environment", "", "python3", "-m", "venv", venv)).Root()
 	src := in.Source
 	if !a.whole {
 		names := []string{a.from}

@@ -59,6 +59,6 @@ func build(in plan.Inputs, dir string) (plan.Output, error) {
 func Program(in plan.Inputs) (llb.State, error) {
 	src := llb.Scratch().File(llb.Mkfile("/go.mod", 0o644, []byte("module serve\n\ngo 1.26\n")).
 		Mkfile("/main.go", 0o644, server), llb.WithCustomName("file server"))
-	in.BuildEnv = nil // it is the same for all apps
+	in.BuildEnv, in.CacheScope = nil, "stead-static" // it is the same for all apps
 	return golang.Build(in, src, golang.Default, ".")
 }

@@ -1,0 +1,3 @@
+module procfile-multi
+
+go 1.26
