@@ -124,8 +124,10 @@ func image(name string, processes ...string) stead.Image {
 // deploy pushes and builds, up to the new release.
 func (w *world) deploy(app, name string, processes ...string) stead.Release {
 	w.t.Helper()
-	w.push(app)
-	job, err := w.ClaimBuild(w.system, "me", time.Minute)
+	mine := w.push(app)
+	job, err := w.ClaimBuild(w.system, "me", time.Hour)
+	for ; err == nil && job.Build.ID != mine.ID; job, err = w.ClaimBuild(w.system, "me", time.Hour) {
+	}
 	check(w.t, err)
 	b, err := w.FinishBuild(w.system, job.Build.ID, "me", BuildOutcome{Pack: "go", Image: image(name, processes...)}, nil)
 	check(w.t, err)

@@ -1,0 +1,312 @@
+package platform
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/engine"
+	"github.com/steadpaas/stead/internal/logs"
+)
+
+// scene is an app with one of everything, made anew for each attempt.
+type scene struct {
+	*world
+	app     stead.App
+	release stead.Release
+	build   stead.Build
+	task    stead.Task
+	route   stead.Route
+}
+
+func newScene(t *testing.T, w *world, name string) *scene {
+	t.Helper()
+	s := &scene{world: w, app: w.app(name)}
+	w.live(name, "web", "worker")
+	s.release = w.live(name, "web", "worker")
+	_, err := w.AddDomain(w.admin, name, name+".example.com")
+	check(t, err)
+	s.route, err = w.AddRoute(w.admin, name, stead.Route{Path: "/api"})
+	check(t, err)
+	s.task, err = w.Run(w.admin, name, NewTask{Command: stead.Command{"true"}})
+	check(t, err)
+	s.build = w.push(name)
+	return s
+}
+
+// attempt calls a use-case on the scene's app as whom the context says.
+type attempt struct {
+	act  stead.Action
+	call func(ctx context.Context, s *scene) error
+}
+
+// appUseCases are all use-cases that take an app's reference, and what they need.
+var appUseCases = map[string]attempt{
+	"App": {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.App(ctx, s.app.Name); return err }},
+	"UpdateApp": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.UpdateApp(ctx, s.app.Name, AppPatch{Maintenance: ptr(true)})
+		return err
+	}},
+	"DestroyApp": {stead.ActWrite, func(ctx context.Context, s *scene) error { return s.DestroyApp(ctx, s.app.Name) }},
+	"Config":     {stead.ActSecret, func(ctx context.Context, s *scene) error { _, err := s.Platform.Config(ctx, s.app.Name); return err }},
+	"SetConfig": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, _, err := s.SetConfig(ctx, s.app.Name, map[string]*string{"A": ptr("1")})
+		return err
+	}},
+	"Processes": {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Processes(ctx, s.app.Name); return err }},
+	"Scale": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.Scale(ctx, s.app.Name, []stead.Scale{{Type: "web", Op: "=", Count: 2}})
+		return err
+	}},
+	"UpdateProcess": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.UpdateProcess(ctx, s.app.Name, "web", ProcessPatch{Path: ptr("/up")})
+		return err
+	}},
+	"Restart":   {stead.ActWrite, func(ctx context.Context, s *scene) error { return s.Restart(ctx, s.app.Name, "") }},
+	"Stop":      {stead.ActWrite, func(ctx context.Context, s *scene) error { return s.Stop(ctx, s.app.Name, "") }},
+	"Instances": {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Instances(ctx, s.app.Name); return err }},
+	"Domains":   {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Domains(ctx, s.app.Name); return err }},
+	"AddDomain": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.AddDomain(ctx, s.app.Name, "x"+s.app.Name+".example.org")
+		return err
+	}},
+	"RemoveDomain": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		return s.RemoveDomain(ctx, s.app.Name, s.app.Name+".example.com")
+	}},
+	"Routes": {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Routes(ctx, s.app.Name); return err }},
+	"AddRoute": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.AddRoute(ctx, s.app.Name, stead.Route{Path: "/x"})
+		return err
+	}},
+	"RemoveRoute": {stead.ActWrite, func(ctx context.Context, s *scene) error { return s.RemoveRoute(ctx, s.app.Name, s.route.ID) }},
+	"UploadSource": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.UploadSource(ctx, s.app.Name, bytes.NewReader([]byte("x")))
+		return err
+	}},
+	"Push": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.Push(ctx, s.app.Name, stead.Source{Kind: stead.SourceImage, Image: "docker.io/library/nginx"})
+		return err
+	}},
+	"Builds": {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Builds(ctx, s.app.Name); return err }},
+	"Build":  {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Build(ctx, s.app.Name, 1); return err }},
+	"CancelBuild": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.CancelBuild(ctx, s.app.Name, s.build.Number)
+		return err
+	}},
+	"Releases": {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Releases(ctx, s.app.Name); return err }},
+	"Release":  {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Release(ctx, s.app.Name, 1); return err }},
+	"Rollback": {stead.ActWrite, func(ctx context.Context, s *scene) error { _, err := s.Rollback(ctx, s.app.Name, 1); return err }},
+	"BuildOutput": {stead.ActRead, func(ctx context.Context, s *scene) error {
+		_, err := s.BuildOutput(ctx, s.app.Name, 1, false)
+		return err
+	}},
+	"ReleaseOutput": {stead.ActRead, func(ctx context.Context, s *scene) error {
+		_, err := s.ReleaseOutput(ctx, s.app.Name, 1, false)
+		return err
+	}},
+	"Logs": {stead.ActRead, func(ctx context.Context, s *scene) error {
+		_, err := s.Logs(ctx, s.app.Name, logs.Query{Num: 1})
+		return err
+	}},
+	"Run": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.Run(ctx, s.app.Name, NewTask{Command: stead.Command{"ls"}})
+		return err
+	}},
+	"Tasks":    {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Tasks(ctx, s.app.Name); return err }},
+	"Task":     {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Task(ctx, s.app.Name, s.task.Name); return err }},
+	"StopTask": {stead.ActWrite, func(ctx context.Context, s *scene) error { return s.StopTask(ctx, s.app.Name, s.task.Name) }},
+	"AttachTask": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.AttachTask(ctx, s.app.Name, s.task.Name, engine.Streams{})
+		return past(err)
+	}},
+	"Exec": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.Exec(ctx, s.app.Name, "", engine.Command{Args: []string{"ls"}}, engine.Streams{Stdout: io.Discard})
+		return past(err)
+	}},
+	"Events": {stead.ActRead, func(ctx context.Context, s *scene) error {
+		_, err := s.Events(ctx, EventQuery{App: s.app.Name})
+		return err
+	}},
+	"AuthorizeRepository": {stead.ActRead, func(ctx context.Context, s *scene) error {
+		_, err := s.AuthorizeRepository(ctx, "apps/"+string(s.app.ID), false)
+		return err
+	}},
+}
+
+// past counts a precondition as access: it is told only to who may act.
+func past(err error) error {
+	if stead.KindOf(err) == stead.KindPrecondition && err != nil {
+		return nil
+	}
+	return err
+}
+
+// systemUseCases are for the loops only.
+var systemUseCases = map[string]func(ctx context.Context, s *scene) error{
+	"Intents":    func(ctx context.Context, s *scene) error { _, err := s.Intents(ctx); return err },
+	"ClaimBuild": func(ctx context.Context, s *scene) error { _, err := s.ClaimBuild(ctx, "x", time.Minute); return err },
+	"KeepBuild":  func(ctx context.Context, s *scene) error { return s.KeepBuild(ctx, s.build.ID, "", time.Minute) },
+	"FinishBuild": func(ctx context.Context, s *scene) error {
+		_, err := s.FinishBuild(ctx, s.build.ID, "", BuildOutcome{}, nil)
+		return err
+	},
+	"MarkRelease": func(ctx context.Context, s *scene) error {
+		return s.MarkRelease(ctx, s.release.ID, stead.ReleaseRolling)
+	},
+	"ReleaseLive":     func(ctx context.Context, s *scene) error { return s.ReleaseLive(ctx, s.release.ID, 0) },
+	"ReleaseFailed":   func(ctx context.Context, s *scene) error { return s.ReleaseFailed(ctx, s.release.ID, "x") },
+	"ForgetApp":       func(ctx context.Context, s *scene) error { return s.ForgetApp(ctx, s.app.ID) },
+	"ReportInstances": func(ctx context.Context, s *scene) error { return s.ReportInstances(ctx, s.app.ID, nil) },
+	"OpenTasks":       func(ctx context.Context, s *scene) error { _, err := s.OpenTasks(ctx); return err },
+	"ReleaseTask":     func(ctx context.Context, s *scene) error { _, err := s.ReleaseTask(ctx, s.release.ID); return err },
+	"StartTask":       func(ctx context.Context, s *scene) error { return s.StartTask(ctx, s.task.ID) },
+	"FinishTask":      func(ctx context.Context, s *scene) error { return s.FinishTask(ctx, s.task.ID, nil, "x") },
+	"KeptImages":      func(ctx context.Context, s *scene) error { _, err := s.KeptImages(ctx); return err },
+}
+
+// otherUseCases take no app; their access is tested in people_test.go.
+var otherUseCases = []string{"Bootstrap", "Login", "Authenticate", "AuthenticateKey", "Me", "Users", "CreateUser", "DeleteUser",
+	"SetPassword", "Tokens", "CreateToken", "RevokeToken", "SSHKeys", "AddSSHKey", "RemoveSSHKey", "Orgs", "CreateOrg", "Spaces",
+	"CreateSpace", "Members", "SetMember", "RemoveMember", "CreateApp", "Apps", "AddCheck", "Status", "Wakes", "RotateKeys"}
+
+// TestEveryUseCaseIsListed fails when a use-case is added without saying who
+// may call it.
+func TestEveryUseCaseIsListed(t *testing.T) {
+	typ := reflect.TypeFor[*Platform]()
+	for i := range typ.NumMethod() {
+		name := typ.Method(i).Name
+		_, app := appUseCases[name]
+		_, system := systemUseCases[name]
+		if !app && !system && !slices.Contains(otherUseCases, name) {
+			t.Errorf("%s is in no access table", name)
+		}
+	}
+	if n := len(appUseCases) + len(systemUseCases) + len(otherUseCases); n != typ.NumMethod() {
+		t.Errorf("the tables list %d use-cases, there are %d", n, typ.NumMethod())
+	}
+}
+
+// TestAccess tries every use-case on an app as everybody.
+func TestAccess(t *testing.T) {
+	w := newWorld(t)
+	people := map[string]context.Context{"none": w.person("none@example.com"), "foreign": w.person("foreign@example.com")}
+	roles := map[string]stead.Role{"none": "", "foreign": ""}
+	for _, r := range []stead.Role{stead.RoleAuditor, stead.RoleDeveloper, stead.RoleAdmin} {
+		email := string(r) + "@example.com"
+		people[string(r)], roles[string(r)] = w.person(email), r
+		_, err := w.SetMember(w.admin, "default", "", email, r)
+		check(t, err)
+		people["space "+string(r)], roles["space "+string(r)] = w.person("space"+email), r
+		_, err = w.SetMember(w.admin, "default", "default", "space"+email, r)
+		check(t, err)
+		narrow := stead.ActorFrom(people[string(r)])
+		narrow.Scope = stead.ScopeRead
+		people["read token of "+string(r)], roles["read token of "+string(r)] = stead.WithActor(t.Context(), narrow), r
+	}
+	_, err := w.CreateOrg(w.admin, "other")
+	check(t, err)
+	_, err = w.SetMember(w.admin, "other", "", "foreign@example.com", stead.RoleAdmin)
+	check(t, err)
+	people["platform admin"], roles["platform admin"] = w.admin, stead.RoleNone
+	people["nobody"], roles["nobody"] = t.Context(), stead.RoleNone
+	n := 0
+	for name, u := range appUseCases {
+		s := newScene(t, w, "app-"+string(rune('a'+n/26))+string(rune('a'+n%26)))
+		n++
+		for _, who := range slices.Sorted(mapsKeys(people)) {
+			if n := u.act; n == stead.ActWrite && stead.ActorFrom(people[who]).May(n, roles[who]) {
+				continue // it changes the scene: last
+			}
+			s.try(name, who, people[who], roles[who], u)
+		}
+		s.try(name, "developer", people["developer"], stead.RoleDeveloper, u)
+	}
+	s := newScene(t, w, "hello")
+	for name, call := range systemUseCases {
+		for who, ctx := range people {
+			if err := call(ctx, s); stead.KindOf(err) != stead.KindForbidden && !(who == "nobody" && stead.KindOf(err) == stead.KindUnauthenticated) {
+				t.Errorf("%s as %s: %v", name, who, err)
+			}
+		}
+	}
+}
+
+func (s *scene) try(name, who string, ctx context.Context, role stead.Role, u attempt) {
+	s.t.Helper()
+	a, err := stead.ActorFrom(ctx), u.call(ctx, s)
+	switch {
+	case who == "nobody":
+		wantKind(s.t, name+" as nobody", err, stead.KindUnauthenticated)
+	case a.May(u.act, role):
+		if err != nil {
+			s.t.Errorf("%s as %s: %v", name, who, err)
+		}
+	case a.May(stead.ActRead, role):
+		wantKind(s.t, name+" as "+who, err, stead.KindForbidden)
+	default:
+		wantKind(s.t, name+" as "+who, err, stead.KindNotFound)
+	}
+}
+
+func mapsKeys[V any](m map[string]V) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// TestEveryChangeHasAnEvent calls each use-case that writes, and looks for its
+// event in the trail.
+func TestEveryChangeHasAnEvent(t *testing.T) {
+	w := newWorld(t)
+	n := 0
+	for name, u := range appUseCases {
+		if u.act != stead.ActWrite || name == "AttachTask" || name == "Exec" { // those are tested with an engine
+			continue
+		}
+		s := newScene(t, w, "ev-"+string(rune('a'+n/26))+string(rune('a'+n%26)))
+		n++
+		seq, err := w.Events(w.admin, EventQuery{Limit: 1})
+		check(t, err)
+		var last stead.ID
+		for e := range seq {
+			last = e.ID
+		}
+		check(t, u.call(w.admin, s))
+		after, err := w.Events(w.admin, EventQuery{After: last, App: s.app.Name})
+		if name == "DestroyApp" {
+			after, err = w.Events(w.admin, EventQuery{After: last})
+		}
+		check(t, err)
+		got := 0
+		for e := range after {
+			got++
+			if e.Actor != adminEmail || e.AppID != s.app.ID {
+				t.Errorf("%s: event %+v", name, e)
+			}
+		}
+		if got == 0 {
+			t.Errorf("%s wrote no event", name)
+		}
+	}
+}
+
+func TestEventsAreNotSeenByStrangers(t *testing.T) {
+	w := newWorld(t)
+	w.app("hello")
+	w.live("hello", "web")
+	stranger := w.person("eve@example.com")
+	seq, err := w.Events(stranger, EventQuery{})
+	check(t, err)
+	for e := range seq {
+		t.Errorf("a stranger sees %+v", e)
+	}
+}
