@@ -76,6 +76,12 @@ func start(ctx context.Context, c Config, errw io.Writer) error {
 	if c.Engine == "containerd" && os.Geteuid() != 0 {
 		return stead.Precondition("only root can make containers and their network", "run it as root, or try the API alone with --engine fake")
 	}
+	if err := c.makeDirs(); err != nil {
+		return err
+	}
+	if strings.HasPrefix(c.phase(), "failed: ") {
+		c.setPhase("starting")
+	}
 	spec, err := c.self(nameSupervisor, "supervise")
 	if err != nil {
 		return err

@@ -33,8 +33,8 @@ var dataEntries = []string{"run", "stead.db", "stead.db-wal", "stead.db-shm", "k
 // serve runs the control plane until ctx ends. What runs — instances, their
 // engine, the router — goes on without it.
 func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
-	if err := os.MkdirAll(c.path("run"), 0o700); err != nil {
-		return fmt.Errorf("make data directory: %w", err)
+	if err := c.makeDirs(); err != nil {
+		return err
 	}
 	unlock, err := c.lock()
 	if err != nil {
@@ -53,6 +53,21 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 		return err
 	}
 	return h.run(ctx)
+}
+
+// makeDirs makes the data directory. Instances, which are nobody on the host,
+// pass through it to their files; what is not theirs is closed below it.
+func (c Config) makeDirs() error {
+	if err := os.MkdirAll(c.Data, 0o711); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	if err := os.Chmod(c.Data, 0o711); err != nil {
+		return fmt.Errorf("open the data directory's way through: %w", err)
+	}
+	if err := os.MkdirAll(c.path("run"), 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	return nil
 }
 
 // lock keeps a second control plane from the same data directory.
