@@ -54,12 +54,16 @@ func (sh *shell) table(none string, head []string, rows [][]string) {
 		sh.say("%s", none)
 		return
 	}
-	w := tabwriter.NewWriter(sh.out, 0, 0, 3, ' ', 0)
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, strings.ToUpper(strings.Join(head, "\t")))
 	for _, r := range rows {
 		fmt.Fprintln(w, strings.Join(r, "\t"))
 	}
 	_ = w.Flush()
+	for line := range strings.Lines(b.String()) {
+		fmt.Fprintln(sh.out, strings.TrimRight(line, " \n"))
+	}
 }
 
 // fields writes name: value pairs, those with a value.
