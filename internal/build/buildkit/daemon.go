@@ -67,7 +67,6 @@ func (c Config) writeEtc() error {
 // daemonConfig is buildkitd.toml
 // (https://github.com/moby/buildkit/blob/master/docs/buildkitd.toml.md).
 func (c Config) daemonConfig(servers []string) map[string]any {
-	space := func(n int64) int64 { return n }
 	return map[string]any{
 		"root":     "/state/buildkit",
 		"grpc":     map[string]any{"address": []string{"unix:///run/buildkitd.sock"}},
@@ -81,7 +80,7 @@ func (c Config) daemonConfig(servers []string) map[string]any {
 				"enabled": true, "rootless": false, "snapshotter": "auto", "networkMode": "host", "binary": "/bin/runc",
 				"defaultCgroupParent": "/", "max-parallelism": 4, "gc": true,
 				"gcpolicy": []map[string]any{
-					{"all": true, "maxUsedSpace": space(c.CacheBytes), "minFreeSpace": space(c.MinFree), "reservedSpace": space(c.CacheBytes / 10)},
+					{"all": true, "maxUsedSpace": c.CacheBytes, "minFreeSpace": c.MinFree, "reservedSpace": c.CacheBytes / 10},
 				},
 			},
 		},

@@ -228,6 +228,9 @@ func (j *jail) enter() error {
 	for _, fd := range []int{fdSelf, fdConfig, fdUser, fdNet} {
 		unix.CloseOnExec(fd)
 	}
+	if err := refuseRawSockets(); err != nil {
+		return err
+	}
 	env := []string{"PATH=/bin", "HOME=/state", "TMPDIR=/state/tmp", "XDG_RUNTIME_DIR=/run", "SSL_CERT_FILE=/certs.pem", "OTEL_SDK_DISABLED=true"}
 	return unix.Exec(j.Args[0], j.Args, env)
 }

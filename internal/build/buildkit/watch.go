@@ -38,7 +38,26 @@ func (c *cgroups) watch() (*watch, error) {
 		w.before["pids"] = c.count(c.dir("", stepsDir), "pids.events", "max")
 		return w, nil
 	}
+	w.before["peak"] = c.freshPeak()
 	return w, w.listenV1()
+}
+
+// freshPeak starts the count of the most processes at once anew, if no build is
+// in progress, and returns it. The group is the runtime's and made again by it.
+func (c *cgroups) freshPeak() int64 {
+	dir := filepath.Join(c.dir("pids", stepsDir), "buildkit")
+	_ = unix.Rmdir(dir)
+	return number(filepath.Join(dir, "pids.peak"))
+}
+
+// number reads a file that holds one; 0 when it does not or is not there.
+func number(file string) int64 {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+	return n
 }
 
 // listenV1 asks to be told when the group, as a whole, is out of memory
@@ -79,12 +98,17 @@ func (w *watch) outOfMemory() bool {
 }
 
 // outOfPIDs reports whether a process was refused since the watch began. Version
-// 1 counts in the step's own group, which goes with the step: poll.
+// 1 counts in the step's own group, which goes with the step. What stays is the
+// group between, whose peak is above the limit when a process was refused.
 func (w *watch) outOfPIDs() bool {
 	if w.groups.v2 {
 		return w.groups.count(w.groups.dir("", stepsDir), "pids.events", "max") > w.before["pids"]
 	}
-	files, err := filepath.Glob(filepath.Join(w.groups.dir("pids", stepsDir), "buildkit/*/pids.events"))
+	dir := w.groups.dir("pids", stepsDir)
+	if peak := number(filepath.Join(dir, "buildkit/pids.peak")); peak > w.before["peak"] && peak > number(filepath.Join(dir, "pids.max")) {
+		return true
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "buildkit/*/pids.events"))
 	if err != nil {
 		return false
 	}
