@@ -26,6 +26,7 @@ import (
 type world struct {
 	*Platform
 	t       *testing.T
+	dir     string
 	logs    *logs.Store
 	keys    *secret.KeyRing
 	engine  *enginefake.Engine
@@ -45,7 +46,7 @@ const (
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{t: t, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), sources: &memorySources{data: map[string][]byte{}}}
+	w := &world{t: t, dir: dir, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), sources: &memorySources{data: map[string][]byte{}}}
 	st, err := store.Open(t.Context(), "sqlite:"+filepath.Join(dir, "stead.db"))
 	check(t, err)
 	t.Cleanup(func() { check(t, st.Close()) })
