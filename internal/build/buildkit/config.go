@@ -43,7 +43,7 @@ type Config struct {
 	MinFree     int64        // of the file system below Dir: a build that gets it below is ended; 2 GiB
 	GrowthLimit int64        // how much a build may write, about; 10 GiB
 
-	AllowRemote bool // ready images and Dockerfile bases may come from other registries
+	Remotes image.Remotes // where ready images and Dockerfile bases may come from, besides Registry; none
 }
 
 // DefaultLimits are what one build may use.

@@ -3,6 +3,7 @@ package buildkit
 import (
 	"context"
 	"runtime"
+	"strings"
 
 	"github.com/moby/buildkit/session/auth"
 	spb "github.com/moby/buildkit/sourcepolicy/pb"
@@ -35,12 +36,12 @@ func platform() ocispecs.Platform {
 
 // policy says where a Dockerfile's images may come from.
 func (b *Builder) policy() *spb.Policy {
-	if b.cfg.AllowRemote {
-		return nil
-	}
 	rule := func(action spb.PolicyAction, id string) *spb.Rule {
 		return &spb.Rule{Action: action, Selector: &spb.Selector{Identifier: id, MatchType: spb.MatchType_WILDCARD}}
 	}
-	return &spb.Policy{Version: 1, Rules: []*spb.Rule{rule(spb.PolicyAction_DENY, "docker-image://*"),
-		rule(spb.PolicyAction_ALLOW, "docker-image://"+b.cfg.Registry.Host+"/*")}}
+	rules := []*spb.Rule{rule(spb.PolicyAction_DENY, "docker-image://*")}
+	for _, host := range append([]string{b.cfg.Registry.Host}, b.cfg.Remotes...) {
+		rules = append(rules, rule(spb.PolicyAction_ALLOW, "docker-image://"+strings.TrimPrefix(host+"/*", "*/")))
+	}
+	return &spb.Policy{Version: 1, Rules: rules}
 }

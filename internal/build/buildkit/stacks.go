@@ -42,6 +42,28 @@ func (b *Builder) Stacks(ctx context.Context, say func(string)) (Stacks, error) 
 	return b.stacks.found, nil
 }
 
+// Warm has the daemon unpack the base images, which takes long and cannot be
+// interrupted, so that the first build need not wait for it.
+func (b *Builder) Warm(ctx context.Context) error {
+	base, err := b.Stacks(ctx, nil)
+	if err != nil {
+		return err
+	}
+	config := stack.Config()
+	for _, ref := range []string{base.Run, base.Build} {
+		state := b.base(ref).Run(llb.Args([]string{"/bin/true"}), llb.WithCustomName("[internal] unpack "+ref)).Root()
+		def, err := state.Marshal(ctx, llb.Platform(platform()))
+		if err != nil {
+			return fmt.Errorf("plan warming: %w", err)
+		}
+		s := solution{def: def, config: &config, repository: "stacks/warm", tag: "last"}
+		if _, err := b.solve(ctx, s, time.Now().Add(time.Hour), newPrinter(nil)); err != nil {
+			return fmt.Errorf("unpack base image: %w", err)
+		}
+	}
+	return nil
+}
+
 // buildStack makes the build image in the sandbox and pushes it to ref.
 func (b *Builder) buildStack(ctx context.Context, run, ref string, say func(string)) error {
 	state := stack.BuildLLB(b.base(run))
