@@ -14,6 +14,7 @@ import (
 
 	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/internal/build/buildkit"
+	"github.com/steadpaas/stead/internal/engine/containerd"
 	"github.com/steadpaas/stead/internal/ingress/git"
 )
 
@@ -53,7 +54,8 @@ func helper(args []string) (code int, hidden bool) {
 	}
 	switch args[0] {
 	case "hold":
-		return hold(), true
+		containerd.Hold()
+		return 0, true
 	case "sandbox":
 		if err := buildkit.EnterMain(args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -66,24 +68,6 @@ func helper(args []string) (code int, hidden bool) {
 		return git.Hook(ctx, os.Stdin, os.Stdout), true
 	}
 	return 0, false
-}
-
-// hold idles until it is told to end, and reaps what is left to it: it is
-// process 1 of a held instance.
-func hold() int {
-	c := make(chan os.Signal, 8)
-	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCHLD)
-	for s := range c {
-		if s != syscall.SIGCHLD {
-			return 0
-		}
-		for {
-			if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 || err != nil {
-				break
-			}
-		}
-	}
-	return 0
 }
 
 func command(out, errw io.Writer) *cobra.Command {

@@ -10,11 +10,13 @@ import (
 
 	"github.com/moby/buildkit/client"
 	"github.com/opencontainers/go-digest"
-	"github.com/steadpaas/stead/internal/logs"
 )
 
 // MaxOutput is how much output a build may show, in bytes; the rest is counted.
 const MaxOutput = 16 << 20
+
+// maxLine is the longest line of output, in bytes; longer ones are cut.
+const maxLine = 10_000
 
 // printer turns the daemon's progress into lines for people: a line when a
 // step starts, its output below, how long it took if that is worth saying.
@@ -123,7 +125,7 @@ func (p *printer) output(s *step, data []byte) {
 	s.partial = append(s.partial, data...)
 	for {
 		i := bytes.IndexByte(s.partial, '\n')
-		if i < 0 && len(s.partial) < logs.MaxLine {
+		if i < 0 && len(s.partial) < maxLine {
 			return
 		}
 		if i < 0 {
