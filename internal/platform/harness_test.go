@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
+	"errors"
+	"flag"
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,7 +52,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
 	w := &world{t: t, dir: dir, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), sources: &memorySources{data: map[string][]byte{}}}
-	st, err := store.Open(t.Context(), "sqlite:"+filepath.Join(dir, "stead.db"))
+	st, err := store.Open(t.Context(), database(t, dir))
 	check(t, err)
 	t.Cleanup(func() { check(t, st.Close()) })
 	w.keys, err = secret.OpenKeyRing(filepath.Join(dir, "master.keys"))
@@ -66,6 +71,39 @@ func newWorld(t *testing.T) *world {
 	w.secret = token.Secret
 	w.admin = w.login(token.Secret)
 	return w
+}
+
+// database returns where the tests keep their state: a SQLite file, or a schema
+// of its own in the PostgreSQL that STEAD_TEST_POSTGRES names.
+func database(t *testing.T, dir string) string {
+	dsn := os.Getenv("STEAD_TEST_POSTGRES")
+	if dsn == "" {
+		return "sqlite:" + filepath.Join(dir, "stead.db")
+	}
+	if !strings.Contains(dsn, "?") {
+		dsn += "?sslmode=disable"
+	}
+	db, err := sql.Open("pgx", dsn)
+	check(t, err)
+	schema := "test_" + strings.ReplaceAll(string(stead.NewID(time.Now())), "-", "")
+	_, err = db.ExecContext(t.Context(), "CREATE SCHEMA "+schema)
+	check(t, err)
+	t.Cleanup(func() {
+		_, err := db.ExecContext(context.Background(), "DROP SCHEMA "+schema+" CASCADE")
+		check(t, errors.Join(err, db.Close()))
+	})
+	return dsn + "&search_path=" + schema
+}
+
+// TestMain keeps the property tests short unless -rapid.checks says otherwise.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("rapid.checks"); f != nil && f.Value.String() == f.DefValue {
+		if err := f.Value.Set("20"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
 }
 
 func (w *world) now() time.Time {
