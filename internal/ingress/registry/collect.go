@@ -77,8 +77,16 @@ func (c *collection) manifests(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(c.repository(filepath.ToSlash(repository), path), fs.SkipDir)
+		return orSkip(c.repository(filepath.ToSlash(repository), path))
 	})
+}
+
+// orSkip leaves a directory out that was dealt with.
+func orSkip(err error) error {
+	if err != nil {
+		return err
+	}
+	return fs.SkipDir
 }
 
 func (c *collection) repository(name, dir string) error {
@@ -224,7 +232,7 @@ func (c *collection) uploads(context.Context) error {
 		if young(path, c.before) {
 			return fs.SkipDir
 		}
-		return errors.Join(os.RemoveAll(path), fs.SkipDir)
+		return orSkip(os.RemoveAll(path))
 	})
 }
 
