@@ -306,7 +306,7 @@ func (l *Loops) apply(ctx context.Context, e engine.Engine, a *appTurn, w engine
 	}
 	a.mem.asked[w.ID] = now
 	a.mem.applied[w.ID] = w.Replicas
-	l.logged(ctx, "workload not applied", e.Apply(ctx, w), "workload", w.ID)
+	l.logged(ctx, "workload not applied", e.Apply(ctx, l.connected(w)), "workload", w.ID)
 }
 
 func (l *Loops) live(ctx context.Context, a *appTurn) bool {
@@ -359,4 +359,10 @@ func (l *Loops) report(ctx context.Context, a *appTurn) {
 	if l.logged(ctx, "instances not reported", err, "app", a.in.App.Name) {
 		a.mem.reported = all
 	}
+}
+
+// connected gives a workload what the operator allows all of them.
+func (l *Loops) connected(w engine.Workload) engine.Workload {
+	w.Internet = !l.set.Offline
+	return w
 }

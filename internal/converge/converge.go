@@ -65,6 +65,7 @@ type Settings struct {
 	Limits     build.Limits  // of each build
 	Sizes      []stead.Size  // stead.Sizes()
 	AppURL     func(host string) string
+	Offline    bool          // instances may not reach public addresses
 	Tick       time.Duration // how often to look without a hint; 5 s
 	DrainLimit time.Duration // how long requests in flight may hold back an instance's end; 30 s
 	Settle     time.Duration // how long a process without a port must have run to count as up; 1 s

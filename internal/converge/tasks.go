@@ -124,7 +124,7 @@ func (l *Loops) taskStep(ctx context.Context, j platform.TaskJob, s TaskStep, no
 	case TaskApply:
 		if now.Sub(m.asked) > repeatApply {
 			m.asked = now
-			l.logged(ctx, "task not applied", e.Apply(ctx, taskWorkload(j, l.set.Sizes)), "task", j.Task.Name)
+			l.logged(ctx, "task not applied", e.Apply(ctx, l.connected(taskWorkload(j, l.set.Sizes))), "task", j.Task.Name)
 		}
 	case TaskStart:
 		return l.logged(ctx, "task start not recorded", p.StartTask(ctx, j.Task.ID), "task", j.Task.Name)

@@ -129,7 +129,7 @@ func workload(in platform.Intent, r *platform.ReleaseSpec, p stead.Process, comm
 		ID: id.String(), App: in.App.ID, AppName: in.App.Name, Process: p.Type, Release: r.Version,
 		FirstIndex: 1, Replicas: quantity(p), Image: r.Image.Ref, Command: command,
 		Env: environment(in.App, r, p.Type), Size: sizeOf(sizes, p.Size), Health: p.Health,
-		StopGrace: p.StopGrace.Duration(), LogStream: logs.AppStream(in.App.ID), Internet: true,
+		StopGrace: p.StopGrace.Duration(), LogStream: logs.AppStream(in.App.ID),
 	}
 	if p.Type == stead.ProcessWeb {
 		w.Port = Port
@@ -144,7 +144,7 @@ func taskWorkload(j platform.TaskJob, sizes []stead.Size) engine.Workload {
 		Release: j.Release.Version, FirstIndex: index, Replicas: 1, Image: j.Release.Image.Ref,
 		Command: j.Task.Command, Env: environment(j.App, &j.Release, process), Size: sizeOf(sizes, j.Task.Size),
 		StopGrace: stead.DefaultProcess(process).StopGrace.Duration(),
-		Task:      true, Hold: j.Task.Attached, LogStream: logs.AppStream(j.App.ID), Internet: true,
+		Task:      true, Hold: j.Task.Attached, LogStream: logs.AppStream(j.App.ID),
 	}
 	if process == stead.ProcessRelease {
 		w.LogStream = logs.ReleaseStream(j.Release.ID)

@@ -46,8 +46,8 @@ func (c Config) environment() []string {
 		}
 	}
 	for _, s := range c.settings() {
-		if *s.Value != "" {
-			env = append(env, variable(s.Name)+"="+*s.Value)
+		if v := s.Value.String(); v != "" {
+			env = append(env, variable(s.Name)+"="+v)
 		}
 	}
 	return env
@@ -119,7 +119,7 @@ func (c Config) awaitReady(ctx context.Context, errw io.Writer) error {
 }
 
 func (c Config) answers(ctx context.Context) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.apiURL()+"/healthz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(c.API)+"/healthz", nil)
 	if err != nil {
 		return false
 	}

@@ -81,17 +81,23 @@ func command(out, errw io.Writer) *cobra.Command {
 	root.SetErr(errw)
 	flags := root.PersistentFlags()
 	flags.StringVar(&file, "settings", "/etc/stead/steadd.conf", "file of settings, NAME=value a line")
-	given := map[string]*string{}
-	for _, s := range c.settings() {
-		given[s.Name] = flags.String(s.Name, *s.Value, s.Usage+" ($"+variable(s.Name)+")")
+	flagged := Defaults()
+	for _, s := range flagged.settings() {
+		f := flags.VarPF(s.Value, s.Name, "", s.Usage+" ($"+variable(s.Name)+")")
+		if s.Value.Type() == "bool" {
+			f.NoOptDefVal = "true"
+		}
 	}
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		if err := c.load(file, os.Getenv); err != nil {
 			return err
 		}
-		for _, s := range c.settings() {
+		from := flagged.settings()
+		for i, s := range c.settings() {
 			if flags.Changed(s.Name) {
-				*s.Value = *given[s.Name]
+				if err := s.Value.Set(from[i].Value.String()); err != nil {
+					return err
+				}
 			}
 		}
 		return c.Check()

@@ -11,9 +11,13 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+
+	"github.com/spf13/pflag"
 
 	"github.com/steadpaas/stead"
 )
@@ -34,8 +38,10 @@ type Config struct {
 	StackCache string // where base images are shared between platforms of one machine
 	BinDir     string // where containerd, its shim, runc and buildkitd are
 	Builds     int    // builds at a time
-	BuildMem   int64  // MiB that all builds together may use
-	Internet   bool   // instances may reach public addresses
+	BuildMem   int    // MiB that all builds together may use
+	Offline    bool   // instances may not reach public addresses
+	Registries string // hosts of other registries that ready images and Dockerfile bases may come from; "*": any
+	PublicURL  string // of the API, as people reach it; "": by the listener's address
 	LogLevel   string
 }
 
@@ -43,34 +49,82 @@ type Config struct {
 type setting struct {
 	Name  string // of the flag; the variable is STEAD_ + upper case with "_"
 	Usage string
-	Value *string
+	Value pflag.Value
 }
 
-// Settings lists the settings that are text, with their defaults set.
+// settings lists all settings.
 func (c *Config) settings() []setting {
 	return []setting{
-		{"data", "directory of everything that Stead keeps", &c.Data},
-		{"domain", "apps answer at <app>.DOMAIN", &c.Domain},
-		{"http", "address of the router's plain listener", &c.HTTP},
-		{"https", "address of the router's TLS listener, or off", &c.HTTPS},
-		{"api", "address of the control plane's API", &c.API},
-		{"ssh", "address for git and run over SSH, or off", &c.SSH},
-		{"database", "postgres://… to share state between control planes; empty: SQLite in the data directory", &c.Database},
-		{"engine", "what runs the apps: containerd, or fake (in memory, for trying the API)", &c.Engine},
-		{"containerd", "address of the machine's own containerd; empty: a private one", &c.Containerd},
-		{"subnets", "candidates for the instances' network, as 10.210.0.0/20,…; empty: chosen clear of the host's routes", &c.Subnets},
-		{"stack-cache", "directory of base images, shared by the platforms of a machine", &c.StackCache},
-		{"bin", "directory of containerd, its shim, runc and buildkitd; empty: where steadd is", &c.BinDir},
-		{"log-level", "debug, info, warn or error", &c.LogLevel},
+		{"data", "directory of everything that Stead keeps", text{&c.Data}},
+		{"domain", "apps answer at <app>.DOMAIN", text{&c.Domain}},
+		{"http", "address of the router's plain listener", text{&c.HTTP}},
+		{"https", "address of the router's TLS listener, or off", text{&c.HTTPS}},
+		{"api", "address of the control plane's API", text{&c.API}},
+		{"public-url", "URL of the API as people reach it, as https://stead.example.com; empty: the API's address", text{&c.PublicURL}},
+		{"ssh", "address for git and run over SSH, or off", text{&c.SSH}},
+		{"database", "postgres://… to share state between control planes; empty: SQLite in the data directory", text{&c.Database}},
+		{"engine", "what runs the apps: containerd, or fake (in memory, for trying the API)", text{&c.Engine}},
+		{"containerd", "address of the machine's own containerd; empty: a private one", text{&c.Containerd}},
+		{"subnets", "candidates for the instances' network, as 10.210.0.0/20,…; empty: chosen clear of the host's routes", text{&c.Subnets}},
+		{"offline", "instances may not reach public addresses", boolean{&c.Offline}},
+		{"builds", "builds at a time", whole{&c.Builds}},
+		{"build-memory", "MiB that all builds together may use", whole{&c.BuildMem}},
+		{"registries", "hosts of other registries that ready images and Dockerfile bases may come from, comma-separated; *: any", text{&c.Registries}},
+		{"stack-cache", "directory of base images, shared by the platforms of a machine", text{&c.StackCache}},
+		{"bin", "directory of containerd, its shim, runc and buildkitd; empty: where steadd is", text{&c.BinDir}},
+		{"log-level", "debug, info, warn or error", text{&c.LogLevel}},
 	}
+}
+
+// The kinds of value of a setting; each is a pflag.Value.
+type (
+	text    struct{ p *string }
+	whole   struct{ p *int }
+	boolean struct{ p *bool }
+)
+
+func (v text) String() string     { return *v.p }
+func (v text) Set(s string) error { *v.p = s; return nil }
+func (v text) Type() string       { return "string" }
+
+func (v whole) String() string { return strconv.Itoa(*v.p) }
+func (v whole) Type() string   { return "number" }
+func (v whole) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%q is not a whole number above 0", s)
+	}
+	*v.p = n
+	return nil
+}
+
+func (v boolean) String() string { return strconv.FormatBool(*v.p) }
+func (v boolean) Type() string   { return "bool" }
+func (v boolean) Set(s string) error {
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return fmt.Errorf("%q is neither true nor false", s)
+	}
+	*v.p = b
+	return nil
 }
 
 // Defaults are the settings of a platform that nobody configured.
 func Defaults() Config {
 	return Config{
 		Data: "/var/lib/stead", Domain: "stead.localhost", HTTP: ":8080", HTTPS: ":8443", API: "127.0.0.1:7800", SSH: ":2222",
-		Engine: "containerd", StackCache: "/var/cache/stead", Builds: 2, BuildMem: 4096, Internet: true, LogLevel: "info",
+		Engine: "containerd", StackCache: "/var/cache/stead", Builds: 2, BuildMem: 4096, LogLevel: "info",
 	}
+}
+
+// registries lists the other registries that may be used.
+func (c *Config) registries() (hosts []string) {
+	for h := range strings.SplitSeq(c.Registries, ",") {
+		if h = strings.TrimSpace(h); h != "" {
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts
 }
 
 // variable names the environment variable of a setting.
@@ -85,11 +139,16 @@ func (c *Config) load(file string, getenv func(string) string) error {
 		return err
 	}
 	for _, s := range c.settings() {
-		if v, ok := fromFile[variable(s.Name)]; ok {
-			*s.Value = v
+		name := variable(s.Name)
+		v, ok := fromFile[name]
+		if e := getenv(name); e != "" {
+			v, ok = e, true
 		}
-		if v := getenv(variable(s.Name)); v != "" {
-			*s.Value = v
+		if !ok {
+			continue
+		}
+		if err := s.Value.Set(v); err != nil {
+			return stead.Invalid(s.Name, name+": "+err.Error(), s.Usage)
 		}
 	}
 	return nil
@@ -130,12 +189,12 @@ func (c *Config) Check() error {
 	if err := stead.CheckHost("domain", c.Domain); err != nil {
 		return err
 	}
-	for _, s := range []setting{{"http", "", &c.HTTP}, {"https", "", &c.HTTPS}, {"api", "", &c.API}, {"ssh", "", &c.SSH}} {
-		if *s.Value == "off" && s.Name != "http" && s.Name != "api" {
+	for name, addr := range map[string]string{"http": c.HTTP, "https": c.HTTPS, "api": c.API, "ssh": c.SSH} {
+		if addr == "off" && (name == "https" || name == "ssh") {
 			continue
 		}
-		if _, _, err := net.SplitHostPort(*s.Value); err != nil {
-			return stead.Invalid(s.Name, fmt.Sprintf("%s is %q, which is not an address", variable(s.Name), *s.Value), "write host:port or :port, such as :8080")
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return stead.Invalid(name, fmt.Sprintf("%s is %q, which is not an address", variable(name), addr), "write host:port or :port, such as :8080")
 		}
 	}
 	if c.Engine != "containerd" && c.Engine != "fake" {
@@ -191,10 +250,23 @@ func (c *Config) appURL(host string) string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-func (c *Config) apiURL() string { return "http://" + reachable(c.API) }
+// apiURL is the API's URL as people reach it.
+func (c *Config) apiURL() string {
+	if c.PublicURL != "" {
+		return strings.TrimRight(c.PublicURL, "/")
+	}
+	return "http://" + reachable(c.API)
+}
 
 // sshHost is the address of the SSH listener as clients write it.
-func (c *Config) sshHost() string { return reachable(c.SSH) }
+func (c *Config) sshHost() string {
+	u, err := url.Parse(c.PublicURL)
+	_, port, perr := net.SplitHostPort(c.SSH)
+	if c.PublicURL == "" || err != nil || perr != nil {
+		return reachable(c.SSH)
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
 
 // reachable turns a listener's address into one that a client on this machine
 // can use.

@@ -108,7 +108,7 @@ func (c Config) openBuilder(ctx context.Context, n *network.Network, reg *regist
 	}
 	return buildkit.Open(ctx, buildkit.Config{Dir: c.path("build"), Bin: c.binDir(), Cgroup: "stead-" + c.id(),
 		NetNS: ep.NetNS, Resolvers: ep.Resolvers,
-		Registry: image.Registry{Host: host, User: "stead", Password: password}, StackCache: c.StackCache, Parallel: c.Builds, Limits: c.buildLimits(),
+		Registry: image.Registry{Host: host, User: "stead", Password: password}, StackCache: c.StackCache, Parallel: c.Builds, Limits: c.buildLimits(), Remotes: c.registries(),
 		Credential: func(repository string, until time.Time) (string, string) {
 			return "build", reg.BuildPassword(repository, until)
 		}}, log)
@@ -116,7 +116,7 @@ func (c Config) openBuilder(ctx context.Context, n *network.Network, reg *regist
 
 func (c Config) buildLimits() build.Limits {
 	l := buildkit.DefaultLimits()
-	l.Memory = c.BuildMem << 20 / int64(max(1, c.Builds))
+	l.Memory = int64(c.BuildMem) << 20 / int64(c.Builds)
 	return l
 }
 

@@ -133,7 +133,7 @@ func (h *house) open(ctx context.Context) (err error) {
 		return err
 	}
 	loops := converge.New(converge.Deps{Platform: h.p, Engines: h.m.engines, Builder: h.m.builder, Sources: h.sources, Logs: h.logs,
-		Router: h.router, Forget: h.forget, Logger: h.log, Settings: converge.Settings{Builds: c.Builds, AppURL: c.appURL, Limits: c.buildLimits(), Sizes: stead.Sizes()}})
+		Router: h.router, Forget: h.forget, Logger: h.log, Settings: converge.Settings{Offline: c.Offline, Builds: c.Builds, AppURL: c.appURL, Limits: c.buildLimits(), Sizes: stead.Sizes()}})
 	h.loops = append(h.loops, loops.Run, h.git.Run, h.pumpLines)
 	return nil
 }
