@@ -51,6 +51,7 @@ func (m *memory) app(id stead.ID) *appMemory {
 
 // turn is one round of the apps loop.
 type turn struct {
+	known bool // intent was read: without it, everything that runs would look like an orphan
 	apps  []*appTurn
 	jobs  []platform.TaskJob
 	dirty bool          // intent changed by what was done: read it again
@@ -79,13 +80,19 @@ func (l *Loops) runApps(ctx context.Context) error {
 		if read {
 			t = l.read(ctx, t)
 		}
-		l.round(ctx, t)
+		if t.known {
+			l.round(ctx, t)
+		}
 		if read = t.dirty; read {
 			continue
 		}
 		timer := time.NewTimer(max(t.again, time.Millisecond))
 		if t.again == 0 {
 			timer.Stop()
+		}
+		var retry <-chan time.Time
+		if !t.known {
+			retry = time.After(readRetry)
 		}
 		select {
 		case <-ctx.Done():
@@ -95,6 +102,8 @@ func (l *Loops) runApps(ctx context.Context) error {
 			read = true
 		case <-tick.C:
 			read = true
+		case <-retry:
+			read = true
 		case <-timer.C:
 		case <-l.poke:
 		}
@@ -102,6 +111,9 @@ func (l *Loops) runApps(ctx context.Context) error {
 	}
 	return nil
 }
+
+// readRetry is how soon intent is asked for again that was never read yet.
+const readRetry = 200 * time.Millisecond
 
 // read loads intent; on failure the last known stays.
 func (l *Loops) read(ctx context.Context, last *turn) *turn {
@@ -117,7 +129,7 @@ func (l *Loops) read(ctx context.Context, last *turn) *turn {
 		last.dirty = false
 		return last
 	}
-	t := &turn{jobs: jobs}
+	t := &turn{known: true, jobs: jobs}
 	for _, in := range ins {
 		t.apps = append(t.apps, &appTurn{in: in, mem: l.mem.app(in.App.ID)})
 	}
