@@ -63,7 +63,7 @@ func (l *lines) String() string {
 
 func request(t *testing.T, app stead.ID, files map[string]string) (build.Request, *lines) {
 	out := &lines{t: t}
-	return build.Request{ID: stead.NewID(time.Now()), App: app, AppName: "hello", Org: stead.NewID(time.Now()),
+	return build.Request{ID: stead.NewID(time.Now()), App: app, AppName: "hello", Org: "0190a000-0000-7000-8000-00000000000a",
 		Source: stead.Source{Kind: stead.SourceArchive}, Archive: archive(t, files), Output: out.add}, out
 }
 

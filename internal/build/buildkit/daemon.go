@@ -71,6 +71,7 @@ func (c Config) daemonConfig(servers []string) map[string]any {
 		"root":     "/state/buildkit",
 		"grpc":     map[string]any{"address": []string{"unix:///run/buildkitd.sock"}},
 		"dns":      map[string]any{"nameservers": servers},
+		"log":      map[string]any{"level": "error"},
 		"cdi":      map[string]any{"disabled": true},
 		"history":  map[string]any{"maxAge": 3600, "maxEntries": 20},
 		"frontend": map[string]any{"gateway.v0": map[string]any{"enabled": false}},
