@@ -23,7 +23,8 @@ type need int
 const (
 	needNothing  need = iota // open to anybody
 	needLogin                // one's own things, or lists of what one can see
-	needSelf                 // changes one's own things: not by a read token
+	needSelf                 // changes one's account: only by a token that may do everything
+	needToken                // makes something no wider than the caller's token: not by a read token
 	needOperator             // an administrator of the platform
 	needRead                 // ActRead where the thing lives, and so on
 	needSecret
@@ -35,9 +36,8 @@ const (
 var needs = map[string]need{
 	"Version": needNothing, "Login": needNothing,
 	"Me": needLogin, "Tokens": needLogin, "SSHKeys": needLogin, "Orgs": needLogin, "Status": needLogin,
-	"CreateToken": needSelf, "RevokeToken": needSelf, "AddSSHKey": needSelf, "RemoveSSHKey": needSelf, "SetPassword": needSelf,
-	"CreateOrg": needSelf,
-	"Users":     needOperator, "CreateUser": needOperator, "DeleteUser": needOperator,
+	"CreateToken": needToken, "RevokeToken": needSelf, "AddSSHKey": needSelf, "RemoveSSHKey": needSelf, "SetPassword": needSelf,
+	"CreateOrg": needOperator, "Users": needOperator, "CreateUser": needOperator, "DeleteUser": needOperator,
 	"Spaces": needRead, "Members": needRead, "CreateSpace": needAdmin, "SetMember": needAdmin, "RemoveMember": needAdmin,
 	"Apps": needRead, "CreateApp": needWrite, "App": needRead, "UpdateApp": needWrite, "DestroyApp": needWrite,
 	"Config": needSecret, "SetConfig": needWrite,
@@ -78,9 +78,11 @@ func expected(n need, c caller) int {
 		return http.StatusUnauthorized
 	case n == needLogin:
 		return 0
-	case n == needSelf && c.scope == stead.ScopeRead:
+	case n == needSelf && c.scope != stead.ScopeAll:
 		return http.StatusForbidden
-	case n == needSelf:
+	case n == needToken && c.scope == stead.ScopeRead:
+		return http.StatusForbidden
+	case n == needSelf || n == needToken:
 		return 0
 	case n == needOperator:
 		return http.StatusForbidden

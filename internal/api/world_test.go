@@ -123,6 +123,12 @@ func (w *world) deploy(t *testing.T, f *tenant) {
 	check(t, err)
 	job, err := w.p.ClaimBuild(sys, "test", time.Minute)
 	check(t, err)
+	for job.Build.AppID != f.app.ID { // what an earlier tenant pushed
+		_, err = w.p.FinishBuild(sys, job.Build.ID, "test", platform.BuildOutcome{}, stead.Precondition("not wanted", "none"))
+		check(t, err)
+		job, err = w.p.ClaimBuild(sys, "test", time.Minute)
+		check(t, err)
+	}
 	image := stead.Image{Ref: "apps/" + ref + "@sha256:" + strings.Repeat("0", 64), Digest: "sha256:" + strings.Repeat("0", 64),
 		Processes: map[string]stead.Command{"web": {"serve"}}}
 	_, err = w.p.FinishBuild(sys, job.Build.ID, "test", platform.BuildOutcome{Pack: "image", Image: image}, nil)
@@ -174,6 +180,7 @@ func (w *world) user(t *testing.T, name string) asker {
 func (w *world) join(t *testing.T, f *tenant, c caller) {
 	t.Helper()
 	if c.scope == "" {
+		f.email, f.other.ID, f.key.ID = "nobody@example.com", stead.NewID(time.Now()), stead.NewID(time.Now())
 		return
 	}
 	a := w.user(t, c.name)
