@@ -88,16 +88,33 @@ func Build(in plan.Inputs, src llb.State, version string, pkgs ...string) (llb.S
 	if err != nil {
 		return llb.State{}, err
 	}
-	argv := []string{"/opt/go/bin/go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", "/out/", "--"}
+	argv := append(goBuild("-o", "/out/", "--"), pkgs...)
 	run := in.Build.Dir("/src").Run(
-		in.Step("go build", "/opt/go/bin", append(argv, pkgs...)...),
-		cgo(in), plan.Env("GOTOOLCHAIN", "local"),
-		plan.Env("GOPROXY", in.Mirror(plan.MirrorGo, publicProxy)),
-		plan.Env("GOMODCACHE", "/cache/mod"), plan.Env("GOCACHE", "/cache/build"),
-		in.Cache("go-mod", "/cache/mod"), in.Cache("go-build", "/cache/build"),
+		in.Step("go build", "/opt/go/bin", argv...), toolEnv(in), cgo(in),
+		in.Cache("go-mod", "/cache/mod"), in.CacheFrom(standard(in, tool), "go-build", "/cache/build"),
 		llb.AddMount("/opt/go", tool, llb.Readonly), llb.AddMount("/src", src, llb.Readonly),
 	)
 	return run.AddMount("/out", llb.Scratch()), nil
+}
+
+func goBuild(more ...string) []string {
+	return append([]string{"/opt/go/bin/go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w"}, more...)
+}
+
+func toolEnv(in plan.Inputs) llb.RunOption {
+	return plan.Options(plan.Env("GOTOOLCHAIN", "local"), plan.Env("GOPROXY", in.Mirror(plan.MirrorGo, publicProxy)),
+		plan.Env("GOMODCACHE", "/cache/mod"), plan.Env("GOCACHE", "/cache/build"))
+}
+
+// standard is a compiler's cache that knows the standard library, as far as
+// web apps use it. It is made once for a version of Go; every app's own cache
+// begins as a copy of it.
+func standard(in plan.Inputs, tool llb.State) llb.State {
+	argv := goBuild("--", "archive/zip", "compress/gzip", "database/sql", "embed", "encoding/csv", "encoding/xml", "expvar",
+		"html/template", "log/slog", "math/big", "net/http", "net/http/httputil", "net/smtp", "os/exec", "os/signal", "text/template")
+	run := in.Build.Dir("/tmp").Run(plan.Tool("compile Go's standard library", "/opt/go/bin", argv...),
+		toolEnv(in), plan.Env("CGO_ENABLED", "0"), llb.AddMount("/opt/go", tool, llb.Readonly))
+	return run.AddMount("/cache/build", llb.Scratch())
 }
 
 // cgo is off, unless the app's config decides it.

@@ -102,18 +102,33 @@ func (b *builder) run(st llb.State, title string, argv ...string) llb.State {
 	}
 	opts := append(mounts, b.in.Step(title, path, append([]string{"/usr/bin/env"}, argv...)...),
 		llb.AddMount("/opt/node", b.runtime, llb.Readonly), b.in.Cache("npm", "/cache"),
-		plan.Env("npm_config_cache", "/cache/npm"), plan.Env("npm_config_nodedir", "/opt/node"),
+		plan.Env("npm_config_cache", "/cache/npm"), plan.Env("npm_package_config_node_gyp_nodedir", "/opt/node"),
 		plan.Env("npm_config_registry", b.in.Mirror(plan.MirrorNPM, publicRegistry)), plan.Env("npm_config_update_notifier", "false"),
-		plan.Env("npm_config_store_dir", "/cache/pnpm"), plan.Env("npm_config_package_import_method", "copy"),
-		plan.Env("npm_config_manage_package_manager_versions", "false"),
-		plan.Env("YARN_CACHE_FOLDER", "/cache/yarn"), plan.Env("YARN_ENABLE_GLOBAL_CACHE", "false"),
-		plan.Env("YARN_NODE_LINKER", "node-modules"), plan.Env("YARN_ENABLE_TELEMETRY", "0"),
-		plan.Env("YARN_NPM_REGISTRY_SERVER", b.in.Mirror(plan.MirrorNPM, publicRegistry)),
 	)
+	opts = append(opts, b.app.manager.env(b.in)...)
 	if _, set := b.in.BuildEnv["NODE_ENV"]; !set {
 		opts = append(opts, plan.Env("NODE_ENV", "production"))
 	}
 	return st.Run(plan.Options(opts...)).Root()
+}
+
+// env are the settings of one package manager.
+func (m manager) env(in plan.Inputs) []llb.RunOption {
+	switch m.name {
+	case "pnpm": // the first prefix until version 10, the second from 11
+		var out []llb.RunOption
+		for _, prefix := range []string{"npm_config_", "pnpm_config_"} {
+			out = append(out, plan.Env(prefix+"store_dir", "/cache/pnpm"), plan.Env(prefix+"package_import_method", "copy"),
+				plan.Env(prefix+"manage_package_manager_versions", "false"))
+		}
+		return out
+	case "yarn":
+		return []llb.RunOption{plan.Env("YARN_CACHE_FOLDER", "/cache/yarn"), plan.Env("YARN_ENABLE_GLOBAL_CACHE", "false"),
+			plan.Env("YARN_NODE_LINKER", "node-modules"), plan.Env("YARN_ENABLE_TELEMETRY", "0"),
+			plan.Env("YARN_REGISTRY", in.Mirror(plan.MirrorNPM, publicRegistry)),
+			plan.Env("YARN_NPM_REGISTRY_SERVER", in.Mirror(plan.MirrorNPM, publicRegistry))}
+	}
+	return nil
 }
 
 // notPackages are the patterns that leave only the root's node_modules.

@@ -85,7 +85,12 @@ var stepNames = []string{"PATH", "HOME", "SOURCE_DATE_EPOCH"}
 // Cache mounts a directory that outlives the build, shared by the builds of
 // one scope.
 func (in Inputs) Cache(name, dir string) llb.RunOption {
-	return llb.AddMount(dir, llb.Scratch(), llb.AsPersistentCacheDir(in.CacheScope+"/"+name, llb.CacheMountShared))
+	return in.CacheFrom(llb.Scratch(), name, dir)
+}
+
+// CacheFrom is Cache with what the directory holds at first.
+func (in Inputs) CacheFrom(first llb.State, name, dir string) llb.RunOption {
+	return llb.AddMount(dir, first, llb.AsPersistentCacheDir(in.CacheScope+"/"+name, llb.CacheMountShared))
 }
 
 // Mirror returns the URL of a mirror without a slash at its end, or the public one.
