@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/rand"
 	"log/slog"
+	"net"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/auth"
 )
 
 // maxBody is the largest JSON body, in bytes: more than the largest Config.
@@ -32,7 +34,11 @@ func (s *server) outer(mux *http.ServeMux) http.Handler {
 		w.Header().Set("X-Request-Id", id)
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		r = r.WithContext(stead.WithRequestID(r.Context(), id))
+		ctx := stead.WithRequestID(r.Context(), id)
+		if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+			ctx = auth.WithRemote(ctx, host)
+		}
+		r = r.WithContext(ctx)
 		rec := &recorder{ResponseWriter: w}
 		start := time.Now()
 		defer func() { s.finish(rec, r, start, recover()) }()
