@@ -83,7 +83,13 @@ func (c Config) openReal(ctx context.Context, h *house) (machinery, error) {
 	h.loops = append(h.loops, e.Run, b.Run)
 	ready := func(ctx context.Context) error {
 		c.setPhase("making the base image, if there is none yet (a minute or two)")
-		return b.Ready(ctx)
+		if err := b.Ready(ctx); err != nil {
+			return err
+		}
+		if err := b.Warm(ctx); err != nil && ctx.Err() == nil {
+			h.log.Error("base images not made; the next build tries again", "err", err)
+		}
+		return nil
 	}
 	return machinery{engines: map[string]engine.Engine{stead.DefaultName: e}, builder: builder{b, reg, h.sources}, registry: reg.Handler(), listener: l, ready: ready}, nil
 }
