@@ -21,7 +21,7 @@ func (n *Network) pin(slot int) error {
 	p, err := os.StartProcess("/proc/self/exe", []string{"stead-namespace"}, &os.ProcAttr{
 		Env: []string{}, Files: []*os.File{nil, nil, nil},
 		Sys: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, Unshareflags: unix.CLONE_NEWNET, Ptrace: true,
-			UidMappings: ids, GidMappings: ids, Pdeathsig: unix.SIGKILL}})
+			UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true, Pdeathsig: unix.SIGKILL}})
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
