@@ -68,6 +68,9 @@ func start(t *testing.T, engine string) *platform {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(dir, 0o711); err != nil { // instances pass through it
+		t.Fatal(err)
+	}
 	p := &platform{dir: dir, bin: filepath.Join(dir, "bin"), domain: "stead.localhost", admin: "admin@example.com"}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p.build(t)

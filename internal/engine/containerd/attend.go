@@ -39,14 +39,14 @@ func (i *instance) resume(ctx context.Context) (*running, error) {
 			return nil, err
 		}
 		if err == nil && st.Status != client.Created {
-			return &running{container: id, pid: int(t.Pid()), tail: i.e.tails.open(id, i.w.LogStream, i.name)}, nil
+			return &running{container: id, pid: int(t.Pid()), tail: i.e.tails.open(id, i)}, nil
 		}
 	} else if !errdefs.IsNotFound(err) {
 		return nil, err
 	}
 	ran := i.mem.State == engine.StateUp || i.mem.State == engine.StateStopping
 	if ran {
-		i.e.tails.open(id, i.w.LogStream, i.name).finish(ctx)
+		i.e.tails.open(id, i).finish(ctx)
 	}
 	i.e.clear(ctx, id)
 	i.remember(func(m *memory) { m.Container = "" })

@@ -98,7 +98,7 @@ func (i *instance) create(ctx context.Context, id string, img *imageInfo, place 
 	}
 	sw.lap("container")
 	i.say("Starting process with command " + strings.Join(quoteArgs(spec.Process.Args), " "))
-	tail := e.tails.open(id, i.w.LogStream, i.name)
+	tail := e.tails.open(id, i)
 	t, err := c.NewTask(ctx, fileIO{e.outputFile(id, "out"), e.outputFile(id, "err")}.create)
 	if err != nil {
 		return nil, startError("create task", err, spec)

@@ -69,22 +69,23 @@ func (t *tails) poke(container string) {
 	}
 }
 
-// open follows a container's output. Opening it again gives the same tail.
-func (t *tails) open(container, stream, process string) *tail {
+// open follows the output of an instance's container. Opening it again gives
+// the same tail. The origin of its lines names the instance first.
+func (t *tails) open(container string, i *instance) *tail {
 	t.mu.Lock()
 	f := t.files[container]
 	if f != nil {
 		t.mu.Unlock()
 		return f
 	}
-	f = &tail{e: t.e, container: container, stream: stream, process: process,
+	f = &tail{e: t.e, container: container, stream: i.w.LogStream, process: i.name,
 		wake: make(chan struct{}, 1), last: make(chan struct{}), done: make(chan struct{})}
 	for _, s := range []struct {
 		of   *source
 		name string
 		kind string
 	}{{&f.out, "", "out"}, {&f.err, "stderr", "err"}} {
-		*s.of = source{tail: f, path: t.e.outputFile(container, s.kind), name: s.name, origin: container + "/" + s.kind}
+		*s.of = source{tail: f, path: t.e.outputFile(container, s.kind), name: s.name, origin: i.id + "/" + container + "/" + s.kind}
 	}
 	t.files[container] = f
 	t.mu.Unlock()
