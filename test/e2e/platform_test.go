@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,9 +146,14 @@ func (p *platform) stead(t *testing.T, dir string, args ...string) (string, erro
 	t.Helper()
 	cmd := exec.Command(filepath.Join(p.bin, "stead"), args...)
 	cmd.Dir = dir
-	cmd.Env = append(p.env, "STEAD_URL="+p.api, "STEAD_TOKEN="+p.token, "STEAD_CONFIG_DIR="+filepath.Join(p.dir, "config"))
+	cmd.Env = p.userEnv()
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// userEnv is the environment of a person who is logged in.
+func (p *platform) userEnv() []string {
+	return append(slices.Clip(p.env), "STEAD_URL="+p.api, "STEAD_TOKEN="+p.token, "STEAD_CONFIG_DIR="+filepath.Join(p.dir, "config"))
 }
 
 // request sends a GET through the router to an app's host.

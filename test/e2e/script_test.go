@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,33 +42,60 @@ func runScripts(t *testing.T, p *platform, dir string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"get":   func(ts *testscript.TestScript, neg bool, args []string) { cmdGet(ts, p, neg, args) },
 			"copy":  func(ts *testscript.TestScript, _ bool, args []string) { cmdCopy(ts, args) },
+			"code":  func(ts *testscript.TestScript, _ bool, args []string) { cmdCode(ts, args) },
 			"await": func(ts *testscript.TestScript, _ bool, args []string) { cmdAwait(ts, args) },
 		},
 	})
 }
 
 // cmdGet is "get HOST PATH [TEXT]": the request is answered with 200 and the
-// text is in it; with "!", it is not answered with 200.
+// text is in it; with "!", it is not. A change of routes has five seconds to arrive.
 func cmdGet(ts *testscript.TestScript, p *platform, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: get HOST PATH [TEXT]")
 	}
+	text := strings.Join(args[2:], " ")
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		status, body, err := p.fetch(args[0], args[1])
+		ts.Check(err)
+		if (status == http.StatusOK && strings.Contains(body, text)) != neg {
+			fmt.Fprintf(ts.Stdout(), "%d\n%s", status, body)
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("get %s%s: %d\n%s", args[0], args[1], status, body)
+		}
+	}
+}
+
+func (p *platform) fetch(host, path string) (status int, body string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	resp, err := p.request(ctx, args[0], args[1])
-	ts.Check(err)
+	resp, err := p.request(ctx, host, path)
+	if err != nil {
+		return 0, "", err
+	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	ts.Check(err)
-	ok := resp.StatusCode == 200
-	if len(args) > 2 {
-		ok = ok == !neg && strings.Contains(string(body), args[2])
-		neg = false
+	data, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(data), err
+}
+
+// cmdCode is "code N COMMAND ...": the command ends with exit code N.
+func cmdCode(ts *testscript.TestScript, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND [ARG ...]")
 	}
-	if ok == neg {
-		ts.Fatalf("get %s%s: %s\n%s", args[0], args[1], resp.Status, body)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
 	}
-	fmt.Fprintf(ts.Stdout(), "%s\n%s", resp.Status, body)
+	if fmt.Sprint(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
 }
 
 // cmdCopy is "copy FROM TO": a whole folder.

@@ -1,0 +1,69 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestZeroLoss changes an app in every way while it is in use. No request may
+// fail.
+func TestZeroLoss(t *testing.T) {
+	t.Run("fake", func(t *testing.T) {
+		zeroLoss(t, start(t, "fake"), false)
+	})
+	t.Run("containerd", func(t *testing.T) {
+		needRealEngine(t)
+		zeroLoss(t, start(t, "containerd"), true)
+	})
+}
+
+func zeroLoss(t *testing.T, p *platform, outlives bool) {
+	dir := tree(t, p, "loss")
+	p.must(t, dir, "create", "loss", "--no-remote")
+	on := func(args ...string) { p.must(t, dir, append(args, "-a", "loss")...) }
+	on("push")
+	l := begin(p, "loss."+p.domain, 500)
+	defer l.end(t)
+	l.phase(t, "deploys", func() {
+		for n := range rounds("STEAD_TEST_DEPLOYS", 2) {
+			write(t, dir, "note", fmt.Sprint(n))
+			on("push")
+		}
+	})
+	l.phase(t, "scale 1→4→1", func() { on("scale", "web=4"); on("scale", "web=1") })
+	l.phase(t, "restart", func() { on("restart") })
+	l.phase(t, "rollback", func() { on("rollback") })
+	l.phase(t, "config set", func() { on("config", "set", "GREETING=hello") })
+	l.phase(t, "a push that fails to boot", func() {
+		write(t, dir, "Procfile", "web: exit 3\n")
+		write(t, dir, "fail-boot", "")
+		on("process", "web", "--boot-limit", "5")
+		if out, err := p.stead(t, dir, "push", "-a", "loss"); err == nil {
+			t.Errorf("the push succeeded:\n%s", out)
+		}
+	})
+	if !outlives {
+		return // the engine in memory ends with the control plane
+	}
+	l.phase(t, "kill -9 of the control plane", func() { p.kill(t, "serve"); p.answers(t) })
+	l.phase(t, "kill -9 of containerd", func() { p.kill(t, "containerd"); p.answers(t); on("scale", "web=2") })
+}
+
+// tree makes a copy of the example app.
+func tree(t *testing.T, p *platform, name string) string {
+	t.Helper()
+	dir := filepath.Join(p.dir, name)
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(root, "examples", "hello"))); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
