@@ -66,7 +66,14 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 // fill the disk. Each is refused with a reason or builds harmlessly, nothing
 // appears outside, and the platform goes on.
 func TestHostileSources(t *testing.T) {
-	p := start(t, "fake")
+	t.Run("fake", func(t *testing.T) { hostileSources(t, start(t, "fake")) })
+	t.Run("containerd", func(t *testing.T) {
+		needRealEngine(t)
+		hostileSources(t, start(t, "containerd"))
+	})
+}
+
+func hostileSources(t *testing.T, p *platform) {
 	p.must(t, p.dir, "create", "hostile", "--no-remote")
 	target := filepath.Join(p.dir, "escaped")
 	many := make([]entry, 0, 120_000)
