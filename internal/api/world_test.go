@@ -28,11 +28,12 @@ const password = "correct horse battery"
 
 // world is a platform on SQLite with the fake engine.
 type world struct {
-	p     *platform.Platform
-	h     http.Handler
-	admin context.Context // an operator
-	email string
-	users map[string]asker
+	p      *platform.Platform
+	h      http.Handler
+	admin  context.Context // an operator
+	email  string
+	users  map[string]asker
+	shared map[string]*tenant // by caller
 }
 
 type sources struct{}
@@ -61,7 +62,7 @@ func newWorld(t *testing.T) *world {
 		Sources: sources{}, Logger: log, Now: time.Now, Settings: platform.Settings{Domain: "stead.localhost",
 			AppURL: func(h string) string { return "http://" + h }, APIURL: "http://127.0.0.1:7800", SSHHost: "127.0.0.1:2222",
 			Registry: "127.0.0.1:7800", Sizes: stead.Sizes(), TokenTTL: time.Hour, Version: "test"}})
-	w := &world{p: p, email: "root@example.com", users: map[string]asker{}}
+	w := &world{p: p, email: "root@example.com", users: map[string]asker{}, shared: map[string]*tenant{}}
 	token, err := p.Bootstrap(t.Context(), w.email, password)
 	check(t, err)
 	w.admin = w.as(t, token.Secret)
