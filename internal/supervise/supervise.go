@@ -21,7 +21,7 @@ import (
 // Back-off between starts of a daemon that keeps ending.
 const (
 	firstBackoff = 200 * time.Millisecond
-	maxBackoff   = 15 * time.Second
+	maxBackoff   = 3 * time.Second
 	steady       = 30 * time.Second // a run this long resets the back-off
 )
 
