@@ -22,7 +22,7 @@ down: ## stop the platform; PURGE=1 removes all of it
 
 build: bin/stead bin/steadd $(PARTS) ## build the programs and the engine's parts
 
-.PHONY: help up down build test test-fast lint bench fuzz packages programs
+.PHONY: help up down build test test-fast lint bench bench-kill fuzz packages programs
 packages: ## install the Debian packages that building and running need
 	@scripts/packages $(PACKAGES)
 
@@ -52,6 +52,9 @@ lint: ## gofmt and vet
 
 bench: build ## measure; the figures of docs/performance.md
 	go test -run '^$$' -bench . -benchtime 1s ./internal/...
+
+bench-kill: build ## kill -9 the control plane a hundred times during pushes
+	scripts/bench-kill
 
 fuzz: ## each fuzz target for a minute
 	@scripts/fuzz 60s

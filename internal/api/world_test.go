@@ -46,7 +46,6 @@ func (sources) Open(string) (io.ReadCloser, error) { return nil, os.ErrNotExist 
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	defer unbuilt(t)
 	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
 	st, err := store.Open(t.Context(), "sqlite:"+filepath.Join(dir, "stead.db"))
 	check(t, err)

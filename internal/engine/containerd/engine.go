@@ -55,11 +55,6 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{cfg.Dir, cfg.RunDir} {
-		if err := checkPassage(dir); err != nil {
-			return nil, err
-		}
-	}
 	for _, dir := range []string{"workloads", "output", "files"} {
 		if err := os.MkdirAll(cfg.path(dir), 0o711); err != nil {
 			return nil, fmt.Errorf("make engine directory: %w", err)
@@ -85,6 +80,11 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Engine, error) {
 
 // Run keeps the workloads until ctx ends; then it leaves them running.
 func (e *Engine) Run(ctx context.Context) error {
+	for _, dir := range []string{e.cfg.Dir, e.cfg.RunDir} {
+		if err := checkPassage(dir); err != nil {
+			return err
+		}
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	if e.cfg.Address == "" {
 		spec, err := e.daemon()
