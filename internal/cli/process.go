@@ -253,7 +253,8 @@ func (sh *shell) processCommand() *cobra.Command {
 
 func (sh *shell) restartCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "restart [PROCESS]", Short: "Replace the instances of an app or a process, without losing a request", Args: cobra.MaximumNArgs(1),
+		Use: "restart [PROCESS]", Short: "Replace an app's instances, without losing a request; start what was stopped",
+		Long: "Replace an app's instances without losing a request. A process that was stopped is started, and nothing else is touched;\nof one that runs, the app's other processes are replaced with it", Args: cobra.MaximumNArgs(1),
 		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
 			target := first(args)
 			if err := c.Restart(ctx, app, target); err != nil {
