@@ -52,7 +52,7 @@ func handler() http.Handler {
 	greeting := or(os.Getenv("GREETING"), "Hello from Stead!")
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprintf(w, "%s\n%s v%s on %s (version %s)\n", greeting, os.Getenv("STEAD_APP"), os.Getenv("STEAD_RELEASE"), os.Getenv("STEAD_INSTANCE"), version)
+		fmt.Fprintf(w, "%s\n%s %s on %s (version %s)\n", greeting, os.Getenv("STEAD_APP"), os.Getenv("STEAD_RELEASE"), os.Getenv("STEAD_INSTANCE"), version)
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "ok") })
 	return mux

@@ -31,9 +31,6 @@ func TestKillStorm(t *testing.T) {
 		killStorm(t, start(t, "fake"), rounds("STEAD_TEST_KILLS", 10))
 	})
 	t.Run("containerd", func(t *testing.T) {
-		if os.Getenv("STEAD_TEST_KILLS") == "" {
-			t.Skip("takes long: run scripts/bench-kill, which sets STEAD_TEST_KILLS")
-		}
 		needRealEngine(t)
 		killStorm(t, start(t, "containerd"), rounds("STEAD_TEST_KILLS", 4))
 	})
