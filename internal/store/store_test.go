@@ -284,14 +284,14 @@ func TestFailedUpdateLeavesNothing(t *testing.T) {
 func TestMigrations(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		s := open(t, dsn)
-		steps := append(migrations(), migration{2, "0002_test.sql", "CREATE TABLE extra (n INTEGER NOT NULL);\nINSERT INTO extra (n) VALUES (1);\n"})
+		steps := append(migrations(), migration{9001, "9001_test.sql", "CREATE TABLE extra (n INTEGER NOT NULL);\nINSERT INTO extra (n) VALUES (1);\n"})
 		check(t, s.migrate(t.Context(), steps))
 		check(t, s.migrate(t.Context(), steps))
 		_, err := Open(t.Context(), dsn)
 		if stead.KindOf(err) != stead.KindPrecondition || !strings.Contains(err.Error(), "newer release") {
 			t.Errorf("a newer schema: %v", err)
 		}
-		bad := append(steps, migration{3, "0003_bad.sql", "CREATE TABLE half (n INTEGER);\nNONSENSE;\n"})
+		bad := append(steps, migration{9002, "9002_bad.sql", "CREATE TABLE half (n INTEGER);\nNONSENSE;\n"})
 		if s.migrate(t.Context(), bad) == nil {
 			t.Error("a bad migration passed")
 		}

@@ -43,7 +43,36 @@ func (e *Engine) Exec(ctx context.Context, id string, c engine.Command, s engine
 	if err != nil {
 		return 0, execError(c, err)
 	}
+	if c.TTY {
+		proc.ConsoleSize = firstSize(ctx, s)
+	}
 	return e.exec(ctx, t, proc, c, s)
+}
+
+// sizeLimit is how long a command waits for the size of its terminal.
+const sizeLimit = 250 * time.Millisecond
+
+// firstSize waits a moment for the terminal's size, so that the command sees it
+// from its start; nil if none comes. Writing nothing makes a client that is
+// connected lazily speak.
+func firstSize(ctx context.Context, s engine.Streams) *specs.Box {
+	if s.Resize == nil || s.Stdout == nil {
+		return nil
+	}
+	if _, err := s.Stdout.Write(nil); err != nil {
+		return nil
+	}
+	limit := time.NewTimer(sizeLimit)
+	defer limit.Stop()
+	select {
+	case w, ok := <-s.Resize:
+		if ok {
+			return &specs.Box{Height: uint(w.Rows), Width: uint(w.Cols)}
+		}
+	case <-limit.C:
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // process is the instance's own, with another command.
