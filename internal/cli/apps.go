@@ -46,6 +46,8 @@ func (sh *shell) createCommand() *cobra.Command {
 	cmd.Flags().StringVar(&n.Region, "region", "", "where it runs")
 	cmd.Flags().BoolVar(&noRemote, "no-remote", false, "leave this folder's git remotes alone")
 	cmd.Flags().BoolVar(&ssh, "ssh", false, "push over SSH with your key")
+	sh.completeOrgFlag(cmd)
+	sh.completeSpaceFlag(cmd)
 	return cmd
 }
 
@@ -67,6 +69,8 @@ func (sh *shell) appsCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&space, "space", "", "only those of this space")
 	cmd.Flags().StringVar(&org, "org", "", "only those of this org")
+	sh.completeOrgFlag(cmd)
+	sh.completeSpaceFlag(cmd)
 	return cmd
 }
 

@@ -209,19 +209,11 @@ func appOfRemote(remote string) string {
 	return strings.Trim(p, "/")
 }
 
-// completeApps completes names of apps.
+// completeApps completes names of apps, with org and space where they are not
+// the default ones.
 func (sh *shell) completeApps(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	c, err := sh.client()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	apps, err := c.Apps(cmd.Context(), "", "")
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	names := make([]string, len(apps))
-	for i, a := range apps {
-		names[i] = a.Name
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return sh.complete(nil, func(c *client.Client) ([]string, error) {
+		apps, err := c.Apps(cmd.Context(), "", "")
+		return names(apps, func(a stead.App) string { return place(a) + a.Name }), err
+	})
 }

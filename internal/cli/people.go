@@ -18,7 +18,8 @@ import (
 )
 
 func (sh *shell) peopleCommands() []*cobra.Command {
-	return []*cobra.Command{sh.loginCommand(), sh.logoutCommand(), sh.whoamiCommand(), sh.keysCommand(), sh.tokensCommand()}
+	return []*cobra.Command{sh.loginCommand(), sh.logoutCommand(), sh.whoamiCommand(), sh.passwdCommand(), sh.keysCommand(), sh.tokensCommand(),
+		sh.usersCommand(), sh.orgsCommand(), sh.spacesCommand(), sh.membersCommand()}
 }
 
 func (sh *shell) loginCommand() *cobra.Command {
@@ -79,7 +80,7 @@ func (sh *shell) passwordLogin(ctx context.Context, at, email string, fromStdin 
 	if email == "" || !ask && !fromStdin {
 		return "", usage{fmt.Errorf("there is no terminal to ask on: use --token-stdin, or --email with --password-stdin")}
 	}
-	password, err := sh.password(ask)
+	password, err := sh.password("Password: ", ask)
 	if err != nil {
 		return "", err
 	}
@@ -88,11 +89,11 @@ func (sh *shell) passwordLogin(ctx context.Context, at, email string, fromStdin 
 	return t.Secret, err
 }
 
-func (sh *shell) password(ask bool) (string, error) {
+func (sh *shell) password(prompt string, ask bool) (string, error) {
 	if !ask {
 		return firstLine(sh.in)
 	}
-	fmt.Fprint(sh.err, "Password: ")
+	fmt.Fprint(sh.err, prompt)
 	p, err := term.ReadPassword(int(sh.in.(*os.File).Fd()))
 	fmt.Fprintln(sh.err)
 	if err != nil {

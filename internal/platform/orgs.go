@@ -239,5 +239,6 @@ func (w *work) managed(org, space, email string) (o stead.Org, id stead.ID, u st
 		return o, id, u, err
 	}
 	u, err = w.User(email)
-	return o, id, u, orElse(err, stead.NotFound("user", email))
+	return o, id, u, orElse(err, &stead.Error{Kind: stead.KindNotFound, Field: "email", Msg: "there is no user " + email,
+		Hint: "check the address, or have an administrator make the account: stead users create " + email})
 }
