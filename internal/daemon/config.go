@@ -20,6 +20,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/build"
+	"github.com/steadpaas/stead/internal/build/mirror"
 )
 
 // Config is the operator's settings. Each has a flag, an environment variable
@@ -41,6 +43,7 @@ type Config struct {
 	BuildMem   int    // MiB that all builds together may use
 	Offline    bool   // instances may not reach public addresses
 	Registries string // hosts of other registries that ready images and Dockerfile bases may come from; "*": any
+	Mirrors    string // where builds fetch packages and images, over what the host is configured to use
 	PublicURL  string // of the API, as people reach it; "": by the listener's address
 	LogLevel   string
 }
@@ -70,6 +73,7 @@ func (c *Config) settings() []setting {
 		{"builds", "builds at a time", whole{&c.Builds}},
 		{"build-memory", "MiB that all builds together may use", whole{&c.BuildMem}},
 		{"registries", "hosts of other registries that ready images and Dockerfile bases may come from, comma-separated; *: any", text{&c.Registries}},
+		{"mirrors", "where builds fetch from, as npm=https://… goproxy=https://… docker.io=mirror.example.com; else as the host is configured; NAME=public: the public source", text{&c.Mirrors}},
 		{"stack-cache", "directory of base images, shared by the platforms of a machine", text{&c.StackCache}},
 		{"bin", "directory of containerd, its shim, runc and buildkitd; empty: where steadd is", text{&c.BinDir}},
 		{"log-level", "debug, info, warn or error", text{&c.LogLevel}},
@@ -125,6 +129,16 @@ func (c *Config) registries() (hosts []string) {
 		}
 	}
 	return hosts
+}
+
+// mirrors are where builds fetch from: as the operator says, else as the host
+// itself does.
+func (c *Config) mirrors() build.Mirrors {
+	set, err := build.ParseMirrors(c.Mirrors)
+	if err != nil {
+		set = nil // Check has refused it
+	}
+	return set.Over(mirror.Host(os.DirFS("/"), os.Getenv))
 }
 
 // variable names the environment variable of a setting.
@@ -201,6 +215,9 @@ func (c *Config) Check() error {
 		return stead.Invalid("engine", fmt.Sprintf("there is no engine %q", c.Engine), "use containerd or fake")
 	}
 	if _, err := c.prefixes(); err != nil {
+		return err
+	}
+	if _, err := build.ParseMirrors(c.Mirrors); err != nil {
 		return err
 	}
 	abs, err := filepath.Abs(c.Data)

@@ -114,7 +114,7 @@ func (c Config) openBuilder(ctx context.Context, n *network.Network, reg *regist
 	}
 	return buildkit.Open(ctx, buildkit.Config{Dir: c.path("build"), Bin: c.binDir(), Cgroup: "stead-" + c.id(),
 		NetNS: ep.NetNS, Resolvers: ep.Resolvers,
-		Registry: image.Registry{Host: host, User: "stead", Password: password}, StackCache: c.StackCache, Parallel: c.Builds, Limits: c.buildLimits(), Remotes: c.registries(),
+		Registry: image.Registry{Host: host, User: "stead", Password: password}, StackCache: c.StackCache, Parallel: c.Builds, Limits: c.buildLimits(), Remotes: c.registries(), Mirrors: c.mirrors(),
 		Credential: func(repository string, until time.Time) (string, string) {
 			return "build", reg.BuildPassword(repository, until)
 		}}, log)

@@ -14,6 +14,7 @@ import (
 	"github.com/steadpaas/stead/internal/build"
 	"github.com/steadpaas/stead/internal/build/image"
 	"github.com/steadpaas/stead/internal/build/pack"
+	"github.com/steadpaas/stead/internal/build/pack/plan"
 	"github.com/steadpaas/stead/internal/build/source"
 )
 
@@ -109,15 +110,15 @@ func (j *job) plan(ctx context.Context, d *pack.Detected, dir string) (solution,
 		s.frontend, s.attrs = d.Frontend, j.frontendAttrs(d, base)
 		return s, nil
 	}
-	plan, err := d.LLB(pack.Inputs{
+	planned, err := d.LLB(pack.Inputs{
 		Source: llb.Local(localSource, llb.SharedKeyHint(string(j.req.App)), llb.WithCustomName("[internal] read source")),
 		Run:    j.base(base.Run), Build: j.base(base.Build), CacheScope: string(j.req.Org) + "/" + string(j.req.App),
 		Mirrors: j.cfg.Mirrors, Platform: platform(), BuildEnv: j.req.Config})
 	if err != nil {
 		return s, err
 	}
-	s.config = &plan.Config
-	if s.def, err = plan.State.Marshal(ctx, llb.Platform(platform())); err != nil {
+	s.config = &planned.Config
+	if s.def, err = planned.State.Marshal(ctx, llb.Platform(platform())); err != nil {
 		return s, fmt.Errorf("write build plan: %w", err)
 	}
 	return s, nil
@@ -136,6 +137,9 @@ func (j *job) frontendAttrs(d *pack.Detected, base Stacks) map[string]string {
 	attrs := map[string]string{"cmdline": d.Frontend,
 		"context:stead/debian-12":       "docker-image://" + j.cfg.Registry.Host + "/" + base.Run,
 		"context:stead/debian-12-build": "docker-image://" + j.cfg.Registry.Host + "/" + base.Build}
+	for k, v := range plan.MirrorVariables(j.cfg.Mirrors) {
+		attrs["build-arg:"+k] = v
+	}
 	for k, v := range d.FrontendOpts {
 		attrs[k] = v
 	}

@@ -34,8 +34,8 @@ type Config struct {
 	// Credential returns a short-lived user and password that open one repository.
 	Credential func(repository string, until time.Time) (user, password string)
 
-	StackCache string // base images are kept here for other platforms of the machine; /var/cache/stead
-	Mirrors    map[string]string
+	StackCache string        // base images are kept here for other platforms of the machine; /var/cache/stead
+	Mirrors    build.Mirrors // where builds fetch packages and images
 
 	Limits      build.Limits // what a request that names none gets
 	Parallel    int          // builds at a time; 2

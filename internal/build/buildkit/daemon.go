@@ -85,8 +85,18 @@ func (c Config) daemonConfig(servers []string) map[string]any {
 				},
 			},
 		},
-		"registry": map[string]any{c.Registry.Host: map[string]any{"http": true}},
+		"registry": c.registries(),
 	}
+}
+
+// registries are the daemon's settings for image registries: the platform's
+// own, which speaks plain HTTP, and the mirrors of others.
+func (c Config) registries() map[string]any {
+	out := map[string]any{c.Registry.Host: map[string]any{"http": true}}
+	for host, mirror := range c.Mirrors.Registries() {
+		out[host] = map[string]any{"mirrors": []string{mirror}}
+	}
+	return out
 }
 
 func (c Config) writeJail(groups *cgroups) error {

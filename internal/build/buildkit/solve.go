@@ -76,7 +76,7 @@ func (b *Builder) options(s solution, deadline time.Time) (client.SolveOpt, erro
 		export["containerimage.config"] = string(data)
 	}
 	user, password := b.credential(s.repository, deadline)
-	secrets := map[string][]byte{}
+	secrets := plan.MirrorSecrets(b.cfg.Mirrors)
 	for k, v := range s.secrets {
 		secrets[k] = []byte(v)
 	}

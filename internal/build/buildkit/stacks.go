@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/moby/buildkit/client/llb"
+	"github.com/steadpaas/stead/internal/build"
 	"github.com/steadpaas/stead/internal/build/stack"
 )
 
@@ -29,7 +30,7 @@ func (b *Builder) Stacks(ctx context.Context, say func(string)) (Stacks, error) 
 	if time.Since(b.stacks.at) < time.Minute {
 		return b.stacks.found, nil
 	}
-	store := stack.Store{Registry: b.cfg.Registry, CacheDir: b.cfg.StackCache, Say: say, Logger: b.log}
+	store := stack.Store{Registry: b.cfg.Registry, CacheDir: b.cfg.StackCache, Apt: b.cfg.Mirrors[build.MirrorApt], Say: say, Logger: b.log}
 	run, err := store.Run(ctx)
 	if err != nil {
 		return Stacks{}, err

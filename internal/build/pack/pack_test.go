@@ -19,6 +19,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/build"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -27,7 +28,7 @@ func inputs() Inputs {
 	return Inputs{
 		Source: llb.Local("source"), Run: llb.Image("stacks/debian-12"), Build: llb.Image("stacks/debian-12-build"),
 		CacheScope: "app1", Platform: ocispecs.Platform{OS: "linux", Architecture: "amd64"},
-		Mirrors:  map[string]string{"npm": "http://npm.test/", "goproxy": "http://go.test,direct"},
+		Mirrors:  build.Mirrors{"npm": "http://npm.test/", "goproxy": "http://go.test,direct"},
 		BuildEnv: stead.Config{"TOKEN": "do-not-show", "PATH": "do-not-show", "B": "do-not-show"},
 	}
 }

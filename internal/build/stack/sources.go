@@ -13,14 +13,20 @@ const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 var mirrorGrammar = regexp.MustCompile(`^https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._~-]+)*/(debian|debian-security)/?$`)
 
 // sources returns the lines of a sources.list for the suite: the host's own
-// mirrors of Debian where it has any, else the public ones.
-func sources() []string {
+// mirrors of Debian where it has any, else the public ones; or the given one.
+func sources(apt string) []string {
 	mirror, security := "http://deb.debian.org/debian", "http://deb.debian.org/debian-security"
 	for _, uri := range slices.Backward(hostMirrors()) {
 		if strings.HasSuffix(strings.TrimSuffix(uri, "/"), "-security") {
 			security = uri
 		} else {
 			mirror = uri
+		}
+	}
+	if apt != "" {
+		mirror = strings.TrimRight(apt, "/")
+		if strings.HasSuffix(mirror, "/debian") {
+			security = mirror + "-security"
 		}
 	}
 	line := func(uri, suite string) string {

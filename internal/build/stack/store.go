@@ -26,6 +26,7 @@ import (
 type Store struct {
 	Registry image.Registry
 	CacheDir string       // shared by the platforms of a machine; made if it is not there
+	Apt      string       // a mirror of Debian; "": the host's
 	Say      func(string) // progress, for people; may be nil
 	Logger   *slog.Logger
 }
@@ -66,7 +67,7 @@ func (s Store) recipe(name string, packages []string) (recipe, error) {
 	if err != nil {
 		return recipe{}, fmt.Errorf("read the host's certificate authorities: %w", err)
 	}
-	return recipe{name: name, packages: packages, sources: sources(), trust: extra}, nil
+	return recipe{name: name, packages: packages, sources: sources(s.Apt), trust: extra}, nil
 }
 
 // ensure looks in the registry, then in the cache, then has the image made and

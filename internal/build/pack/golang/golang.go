@@ -11,6 +11,7 @@ import (
 
 	"github.com/moby/buildkit/client/llb"
 	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/build"
 	"github.com/steadpaas/stead/internal/build/pack/plan"
 )
 
@@ -102,7 +103,7 @@ func goBuild(more ...string) []string {
 }
 
 func toolEnv(in plan.Inputs) llb.RunOption {
-	return plan.Options(plan.Env("GOTOOLCHAIN", "local"), plan.Env("GOPROXY", in.Mirror(plan.MirrorGo, publicProxy)),
+	return plan.Options(plan.Env("GOTOOLCHAIN", "local"), plan.Env("GOPROXY", publicProxy), in.Mirrored(plan.MirrorGo, build.MirrorGoSum),
 		plan.Env("GOMODCACHE", "/cache/mod"), plan.Env("GOCACHE", "/cache/build"))
 }
 

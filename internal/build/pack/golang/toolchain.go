@@ -66,7 +66,7 @@ func Toolchain(in plan.Inputs, version string) (llb.State, error) {
 	}
 	name := "v0.0.1-go" + version + ".linux-" + arch
 	a := plan.Archive{Title: "Go " + version, Prefix: "golang.org/toolchain@" + name + "/",
-		URL: proxy(in.Mirrors[plan.MirrorGo]) + "/golang.org/toolchain/@v/" + name + ".zip"}
+		URL: proxy(in.Mirrors.Bare(plan.MirrorGo)) + "/golang.org/toolchain/@v/" + name + ".zip"}
 	for _, r := range latest {
 		if r.version == version && arch == "amd64" {
 			a.SHA256 = r.sha256

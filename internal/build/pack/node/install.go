@@ -103,9 +103,9 @@ func (b *builder) run(st llb.State, title string, argv ...string) llb.State {
 	opts := append(mounts, b.in.Step(title, path, append([]string{"/usr/bin/env"}, argv...)...),
 		llb.AddMount("/opt/node", b.runtime, llb.Readonly), b.in.Cache("npm", "/cache"),
 		plan.Env("npm_config_cache", "/cache/npm"), plan.Env("npm_package_config_node_gyp_nodedir", "/opt/node"),
-		plan.Env("npm_config_registry", b.in.Mirror(plan.MirrorNPM, publicRegistry)), plan.Env("npm_config_update_notifier", "false"),
+		plan.Env("npm_config_registry", publicRegistry), plan.Env("npm_config_update_notifier", "false"),
 	)
-	opts = append(opts, b.app.manager.env(b.in)...)
+	opts = append(append(opts, b.app.manager.env()...), b.in.Mirrored(plan.MirrorNPM))
 	if _, set := b.in.BuildEnv["NODE_ENV"]; !set {
 		opts = append(opts, plan.Env("NODE_ENV", "production"))
 	}
@@ -113,7 +113,7 @@ func (b *builder) run(st llb.State, title string, argv ...string) llb.State {
 }
 
 // env are the settings of one package manager.
-func (m manager) env(in plan.Inputs) []llb.RunOption {
+func (m manager) env() []llb.RunOption {
 	switch m.name {
 	case "pnpm": // the first prefix until version 10, the second from 11
 		var out []llb.RunOption
@@ -125,8 +125,7 @@ func (m manager) env(in plan.Inputs) []llb.RunOption {
 	case "yarn":
 		return []llb.RunOption{plan.Env("YARN_CACHE_FOLDER", "/cache/yarn"), plan.Env("YARN_ENABLE_GLOBAL_CACHE", "false"),
 			plan.Env("YARN_NODE_LINKER", "node-modules"), plan.Env("YARN_ENABLE_TELEMETRY", "0"),
-			plan.Env("YARN_REGISTRY", in.Mirror(plan.MirrorNPM, publicRegistry)),
-			plan.Env("YARN_NPM_REGISTRY_SERVER", in.Mirror(plan.MirrorNPM, publicRegistry))}
+			plan.Env("YARN_REGISTRY", publicRegistry), plan.Env("YARN_NPM_REGISTRY_SERVER", publicRegistry)}
 	}
 	return nil
 }

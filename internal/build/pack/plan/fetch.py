@@ -1,15 +1,26 @@
 # Fetches one archive (zip or tar.gz) and unpacks its files below a prefix.
 # Arguments: URL, SHA-256 in hex ("" when it is not known), prefix, directory.
-import hashlib, io, os, sys, tarfile, time, urllib.error, urllib.request, zipfile
+import base64, hashlib, io, netrc, os, sys, tarfile, time, urllib.error, urllib.parse, urllib.request, zipfile
 
 url, want, prefix, out = sys.argv[1:5]
 epoch = int(os.environ.get("SOURCE_DATE_EPOCH", "946684800"))
 
 
+def request():
+    r = urllib.request.Request(url)
+    try:
+        login = netrc.netrc("/run/mirrors/netrc").authenticators(urllib.parse.urlsplit(url).hostname)
+    except (OSError, netrc.NetrcParseError):
+        login = None
+    if login:
+        r.add_unredirected_header("Authorization", "Basic " + base64.b64encode(("%s:%s" % (login[0], login[2])).encode()).decode())
+    return r
+
+
 def get():
     for left in (3, 2, 1, 0):
         try:
-            with urllib.request.urlopen(url, timeout=60) as r:
+            with urllib.request.urlopen(request(), timeout=60) as r:
                 return r.read()
         except urllib.error.HTTPError as e:
             if e.code in (400, 401, 403, 404, 410):

@@ -13,6 +13,7 @@ import (
 	"github.com/moby/buildkit/client/llb"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/build"
 )
 
 // Pack knows one way to make an image of a tree.
@@ -45,11 +46,11 @@ const FrontendDockerfile = "dockerfile.v0"
 
 // Inputs are what a plan starts from.
 type Inputs struct {
-	Source     llb.State         // the tree, at /
-	Run        llb.State         // base image of what runs: user app (uid 1000), /app
-	Build      llb.State         // Run with compilers, git, curl, python3, …
-	CacheScope string            // prefix for the names of cache mounts
-	Mirrors    map[string]string // URLs by MirrorNPM, …; a missing one is the public registry
+	Source     llb.State     // the tree, at /
+	Run        llb.State     // base image of what runs: user app (uid 1000), /app
+	Build      llb.State     // Run with compilers, git, curl, python3, …
+	CacheScope string        // prefix for the names of cache mounts
+	Mirrors    build.Mirrors // where packages come from; see Mirror and Mirrored
 	Platform   ocispecs.Platform
 	BuildEnv   stead.Config // only its names are used: build steps get the values as secrets
 }
@@ -60,10 +61,10 @@ type Output struct {
 	Config ocispecs.ImageConfig
 }
 
-// Names of mirrors in Inputs.Mirrors.
+// Names of mirrors in Inputs.Mirrors; package build has all of them.
 const (
-	MirrorNPM  = "npm"     // an npm registry
-	MirrorGo   = "goproxy" // a Go module proxy; GOPROXY's list form is fine
-	MirrorPyPI = "pypi"    // a simple index (PEP 503)
-	MirrorApt  = "apt"     // a Debian mirror
+	MirrorNPM  = build.MirrorNPM
+	MirrorGo   = build.MirrorGo
+	MirrorPyPI = build.MirrorPyPI
+	MirrorApt  = build.MirrorApt
 )

@@ -40,7 +40,7 @@ func (in Inputs) Fetch(a Archive) llb.State {
 	run := in.Build.Run(Options(
 		llb.Args([]string{"python3", "-I", "-c", fetchScript, a.URL, a.SHA256, a.Prefix, "/out"}),
 		llb.WithCustomName("fetch "+a.Title), llb.User("root"),
-		Env("SOURCE_DATE_EPOCH", Epoch),
+		Env("SOURCE_DATE_EPOCH", Epoch), in.netrc(),
 	))
 	return run.AddMount("/out", llb.Scratch())
 }
@@ -67,8 +67,9 @@ func Tool(title string, path string, argv ...string) llb.RunOption {
 // secrets hands over the app's config, but for the names that steps set.
 func (in Inputs) secrets() []llb.RunOption {
 	var names []string
+	taken := append(mirrorNames(in.Mirrors), stepNames...)
 	for name := range in.BuildEnv {
-		if stead.CheckConfigKey(name) == nil && !slices.Contains(stepNames, name) {
+		if stead.CheckConfigKey(name) == nil && !slices.Contains(taken, name) {
 			names = append(names, name)
 		}
 	}
@@ -80,6 +81,7 @@ func (in Inputs) secrets() []llb.RunOption {
 	return opts
 }
 
+// stepNames are what Tool sets.
 var stepNames = []string{"PATH", "HOME", "SOURCE_DATE_EPOCH"}
 
 // Cache mounts a directory that outlives the build, shared by the builds of
@@ -93,9 +95,10 @@ func (in Inputs) CacheFrom(first llb.State, name, dir string) llb.RunOption {
 	return llb.AddMount(dir, first, llb.AsPersistentCacheDir(in.CacheScope+"/"+name, llb.CacheMountShared))
 }
 
-// Mirror returns the URL of a mirror without a slash at its end, or the public one.
+// Mirror returns the URL of a mirror without login and without a slash at its
+// end, or the public one. Where the tool can, use Mirrored instead.
 func (in Inputs) Mirror(name, public string) string {
-	if m := strings.TrimRight(in.Mirrors[name], "/"); m != "" {
+	if m := in.Mirrors.Bare(name); m != "" {
 		return m
 	}
 	return public

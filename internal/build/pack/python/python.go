@@ -100,7 +100,7 @@ rm -rf /tmp/sources.list /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var
 	return in.Run.Run(plan.Options(
 		llb.Args([]string{"/bin/sh", "-c", script, "python"}), llb.User("root"),
 		llb.WithCustomName("install Python "+Version),
-		plan.Env("APT_MIRROR", in.Mirrors[plan.MirrorApt]), plan.Env("SOURCE_DATE_EPOCH", plan.Epoch),
+		in.Mirrored(plan.MirrorApt), plan.Env("SOURCE_DATE_EPOCH", plan.Epoch),
 	)).Root()
 }
 
@@ -134,8 +134,8 @@ func (a *app) environment(in plan.Inputs) llb.State {
 	if a.whole {
 		opts[2] = llb.AddMount("/src", src)
 	}
-	if m := in.Mirror(plan.MirrorPyPI, ""); m != "" && a.wheels == "" {
-		opts = append(opts, plan.Env("PIP_INDEX_URL", m))
+	if a.wheels == "" {
+		opts = append(opts, in.Mirrored(plan.MirrorPyPI))
 	}
 	return st.Run(plan.Options(opts...)).Root().Dir("/app")
 }
