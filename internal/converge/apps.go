@@ -52,6 +52,10 @@ func (m *memory) app(id stead.ID) *appMemory {
 // turn is one round of the apps loop.
 type turn struct {
 	known bool // intent was read: without it, everything that runs would look like an orphan
+	// seen holds the regions whose engines had told all they have when this
+	// turn looked. One that tells a moment later counts from the next turn:
+	// judged by what this turn saw of it, its apps would have no instances.
+	seen  map[string]bool
 	apps  []*appTurn
 	jobs  []platform.TaskJob
 	dirty bool          // intent changed by what was done: read it again
@@ -152,7 +156,7 @@ func (l *Loops) round(ctx context.Context, t *turn) {
 	strangers := l.look(t)
 	ready := t.apps[:0:0]
 	for _, a := range t.apps {
-		if _, synced := l.seen.region(a.in.App.Region); synced {
+		if t.seen[a.in.App.Region] {
 			ready = append(ready, a)
 			l.plan(ctx, a, now)
 			if a.plan.Again > 0 && (t.again == 0 || a.plan.Again < t.again) {
@@ -194,8 +198,10 @@ func (l *Loops) look(t *turn) map[string][]engine.Status {
 		jobs[j.Task.ID] = j.App.ID
 	}
 	strangers := map[string][]engine.Status{}
+	t.seen = map[string]bool{}
 	for region := range l.d.Engines {
-		all, _ := l.seen.region(region)
+		all, synced := l.seen.region(region)
+		t.seen[region] = synced
 		for _, st := range all {
 			if !place(apps, jobs, st) {
 				strangers[region] = append(strangers[region], st)

@@ -32,15 +32,12 @@ func newRouterMemory() routerMemory {
 // route computes the table of this turn. There is none before every region
 // was seen whole once: an empty table would take down apps that run.
 func (l *Loops) route(t *turn) {
+	if !l.sawAll(t) {
+		return
+	}
 	views := make([]view, 0, len(t.apps))
 	for _, a := range t.apps {
-		if _, synced := l.seen.region(a.in.App.Region); !synced && l.d.Engines[a.in.App.Region] != nil {
-			return
-		}
 		views = append(views, view{in: a.in, serve: a.mem.serving, live: a.in.Live != nil || promoted(a), statuses: a.services})
-	}
-	if !l.sawAll() {
-		return
 	}
 	rules := buildTable(views)
 	m := &l.mem.router
@@ -69,9 +66,9 @@ func (l *Loops) routeAgain(rules []route.Rule) {
 	}
 }
 
-func (l *Loops) sawAll() bool {
+func (l *Loops) sawAll(t *turn) bool {
 	for region := range l.d.Engines {
-		if _, ok := l.seen.region(region); !ok {
+		if !t.seen[region] {
 			return false
 		}
 	}

@@ -91,7 +91,7 @@ func (l *Loops) runTasks(ctx context.Context, t *turn, now time.Time) (changed b
 	open := map[stead.ID]bool{}
 	for _, j := range t.jobs {
 		open[j.Task.ID] = true
-		if _, synced := l.seen.region(j.App.Region); !synced {
+		if !t.seen[j.App.Region] {
 			continue
 		}
 		h := TaskHave{Status: have[taskPrefix+string(j.Task.ID)], Destroyed: destroyed[j.App.ID], Inherited: l.inherited(j.Task)}
