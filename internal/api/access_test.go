@@ -47,6 +47,8 @@ var needs = map[string]need{
 	"Releases": needRead, "Release": needRead, "Rollback": needWrite, "ReleaseOutput": needRead, "Logs": needRead,
 	"Run": needWrite, "Tasks": needRead, "Task": needRead, "StopTask": needWrite, "Attach": needWrite, "Exec": needWrite,
 	"EventPage": needRead, "Events": needRead,
+	"Pipelines": needRead, "CreatePipeline": needWrite, "Pipeline": needRead, "RenamePipeline": needWrite, "DestroyPipeline": needWrite,
+	"SetPipelineApp": needWrite, "RemovePipelineApp": needWrite, "Promotions": needRead, "Promote": needWrite,
 }
 
 // caller is who asks: a role in the org, the scope of the token.
@@ -160,7 +162,7 @@ func (w *world) ask(t *testing.T, o *huma.Operation, c caller) int {
 	defer cancel()
 	path := strings.NewReplacer("{app}", string(f.app.ID), "{number}", "1", "{version}", "1", "{task}", f.task.Name,
 		"{process}", "web", "{host}", f.domain.Host, "{route}", string(f.route), "{user}", f.user(o), "{token}", string(f.other.ID),
-		"{key}", string(f.key.ID)).Replace(o.Path)
+		"{key}", string(f.key.ID), "{pipeline}", string(f.pipeline)).Replace(o.Path)
 	body, kind := f.body(o)
 	r := httptest.NewRequestWithContext(ctx, o.Method, path+f.query(o), strings.NewReader(body))
 	r.Header.Set("Content-Type", kind)
@@ -191,7 +193,7 @@ func (f *tenant) user(o *huma.Operation) string {
 
 func (f *tenant) query(o *huma.Operation) string {
 	switch o.OperationID {
-	case "Members", "Apps", "Spaces":
+	case "Members", "Apps", "Spaces", "Pipelines":
 		return "?org=" + f.org.Name
 	case "RemoveMember":
 		return "?org=" + f.org.Name + "&email=" + f.member
@@ -226,6 +228,9 @@ func (f *tenant) body(o *huma.Operation) (body, kind string) {
 		"Push":      stead.Source{Kind: stead.SourceImage, Image: "docker.io/library/hello:1"},
 		"Run":       stead.NewTask{Command: stead.Command{"true"}},
 		"Exec":      stead.ExecCommand{Args: []string{"true"}},
+
+		"CreatePipeline": map[string]string{"org": f.org.Name, "name": fresh}, "RenamePipeline": map[string]string{"name": fresh},
+		"SetPipelineApp": map[string]string{"stage": "production"}, "Promote": stead.NewPromotion{From: string(f.app.ID), To: []string{string(f.behind)}},
 	}
 	in, ok := bodies[o.OperationID]
 	if !ok {

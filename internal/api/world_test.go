@@ -89,6 +89,8 @@ type tenant struct {
 	domain       stead.Domain
 	route        stead.ID
 	task         stead.Task
+	pipeline     stead.ID
+	behind       stead.ID // an app behind the first one, in the pipeline
 	key          stead.SSHKey
 	other        stead.Token // of the one who asks
 	email, token string
@@ -107,6 +109,7 @@ func (w *world) tenant(t *testing.T, c caller) *tenant {
 	f.app, err = w.p.CreateApp(w.admin, platform.NewApp{Name: name, Org: name})
 	check(t, err)
 	w.deploy(t, f)
+	w.couple(t, f)
 	f.member, f.victim = w.member(t), name+"@example.com"
 	_, err = w.p.SetMember(w.admin, f.org.Name, "", f.member, stead.RoleDeveloper)
 	check(t, err)
@@ -145,6 +148,20 @@ func (w *world) deploy(t *testing.T, f *tenant) {
 	f.route = routes[len(routes)-1].ID
 	f.task, err = w.p.Run(w.admin, ref, platform.NewTask{Command: stead.Command{"true"}, Attached: true})
 	check(t, err)
+}
+
+// couple puts the app in a pipeline, with another one behind it.
+func (w *world) couple(t *testing.T, f *tenant) {
+	t.Helper()
+	p, err := w.p.CreatePipeline(w.admin, f.org.Name, f.org.Name)
+	check(t, err)
+	b, err := w.p.CreateApp(w.admin, platform.NewApp{Name: f.org.Name + "-b", Org: f.org.Name})
+	check(t, err)
+	_, err = w.p.SetPipelineApp(w.admin, string(p.ID), string(f.app.ID), stead.StageStaging)
+	check(t, err)
+	_, err = w.p.SetPipelineApp(w.admin, string(p.ID), string(b.ID), stead.StageProduction)
+	check(t, err)
+	f.pipeline, f.behind = p.ID, b.ID
 }
 
 // member is a user who only has a role.

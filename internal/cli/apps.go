@@ -154,14 +154,8 @@ func (sh *shell) destroyCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if confirm == "" && tty(sh.in) {
-				fmt.Fprintf(sh.err, "This destroys %s, its releases, config and logs, for ever.\nType its name to confirm: ", a.Name)
-				if confirm, err = firstLine(sh.in); err != nil {
-					return err
-				}
-			}
-			if confirm != a.Name {
-				return usage{fmt.Errorf("%s was not destroyed: confirm with --confirm %s", a.Name, a.Name)}
+			if err := sh.confirmed(confirm, a.Name, "This destroys "+a.Name+", its releases, config and logs, for ever."); err != nil {
+				return err
 			}
 			if err := c.DestroyApp(ctx, string(a.ID)); err != nil {
 				return err
@@ -196,4 +190,19 @@ func (sh *shell) openCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&print, "print", false, "only print the URL")
 	return cmd
+}
+
+// confirmed fails unless the name of what is to be destroyed was given, by
+// --confirm or, asked for on a terminal, by hand.
+func (sh *shell) confirmed(given, name, warning string) (err error) {
+	if given == "" && tty(sh.in) {
+		fmt.Fprintf(sh.err, "%s\nType its name to confirm: ", warning)
+		if given, err = firstLine(sh.in); err != nil {
+			return err
+		}
+	}
+	if given != name {
+		return usage{fmt.Errorf("%s was not destroyed: confirm with --confirm %s", name, name)}
+	}
+	return nil
 }
