@@ -22,7 +22,7 @@ down: ## stop the platform; PURGE=1 removes all of it
 
 build: bin/stead bin/steadd $(PARTS) ## build the programs and the engine's parts
 
-.PHONY: help up down build test test-fast lint bench bench-kill fuzz packages programs
+.PHONY: help up down build test test-fast lint bench bench-router bench-kill fuzz packages programs
 packages: ## install the Debian packages that building and running need
 	@scripts/packages $(PACKAGES)
 
@@ -52,6 +52,12 @@ lint: ## gofmt and vet
 
 bench: build ## measure; the figures of docs/performance.md
 	go test -run '^$$' -bench . -benchtime 1s ./internal/...
+
+bench-router: programs bin/traefik ## the router against nginx, HAProxy, Caddy and Traefik; BENCH=short: two to three minutes
+	@scripts/bench-router
+
+bin/traefik: test/bench/traefik/go.mod test/bench/traefik/go.sum
+	@test/bench/traefik/build $@
 
 bench-kill: build ## kill -9 the control plane a hundred times during pushes
 	scripts/bench-kill
