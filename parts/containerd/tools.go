@@ -1,10 +1,7 @@
 //go:build tools
 
-// Package containerd pins the containerd daemon and its runc shim that a Stead
-// release ships. The module is its own, so that Stead's stays light.
+// Package containerd pins the containerd daemon that a Stead release ships; its
+// runc shim is in shim. The module is its own, so that Stead's stays light.
 package containerd
 
-import (
-	_ "github.com/containerd/containerd/v2/cmd/containerd"
-	_ "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"
-)
+import _ "github.com/containerd/containerd/v2/cmd/containerd"

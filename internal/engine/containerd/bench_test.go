@@ -8,11 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/containerd/containerd/v2/core/mount"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"github.com/steadpaas/stead/internal/engine/enginetest"
 	"github.com/steadpaas/stead/internal/engine/network"
 )
 
@@ -50,7 +51,9 @@ func BenchmarkStart(b *testing.B) {
 	}
 }
 
-// bare starts the same bundle with runc by hand, until its port answers.
+// bare starts the same bundle on files mounted likewise with runc by hand,
+// until its port answers. Its network, files and configuration are there
+// before the clock starts.
 func bare(b *testing.B, o *opened, m *machine, n int, stages map[string][]float64, like string) {
 	b.Helper()
 	place, err := o.cfg.Network.Attach(b.Context(), "bare", network.Options{})
@@ -62,13 +65,18 @@ func bare(b *testing.B, o *opened, m *machine, n int, stages map[string][]float6
 	ok(b, json.Unmarshal(data, &spec))
 	dir := filepath.Join(filepath.Dir(o.cfg.Dir), fmt.Sprintf("bare%d", n))
 	root := filepath.Join(dir, "rootfs")
-	for _, d := range []string{"etc", "proc", "sys", "dev", "run"} {
-		ok(b, os.MkdirAll(filepath.Join(root, d), 0o755))
-	}
-	ok(b, os.Link(m.hold, filepath.Join(root, enginetest.TestApp)))
-	base := int(o.cfg.Network.UIDBase())
-	for _, d := range []string{".", "etc", "proc", "sys", "dev", "run"} {
-		ok(b, os.Chown(filepath.Join(root, d), base, base))
+	ok(b, os.MkdirAll(root, 0o755))
+	img, err := o.image(b.Context(), m.image)
+	ok(b, err)
+	name := "bare-" + strconv.Itoa(n)
+	files, err := o.prepare(b.Context(), name, img)
+	ok(b, err)
+	defer func() {
+		ok(b, mount.UnmountAll(root, 0))
+		ok(b, o.containerd().SnapshotService(snapshotter).Remove(b.Context(), name))
+	}()
+	for _, f := range files {
+		ok(b, (&mount.Mount{Type: f.Type, Source: f.Source, Target: f.Target, Options: f.Options}).Mount(root))
 	}
 	for i, ns := range spec.Linux.Namespaces {
 		switch ns.Type {

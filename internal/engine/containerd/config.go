@@ -38,6 +38,7 @@ type Config struct {
 	Hold     []string // argv that idles in held instances; its program is static; empty: this program, "hold"
 	Node     string   // name of this machine; empty: its host name
 	Spare    int      // endpoints kept ready, so that starts are quick; negative: none, 0: 3
+	Warm     int      // shims kept waiting, likewise; negative: none, 0: 2
 }
 
 var idGrammar = regexp.MustCompile(`^[a-z0-9]{1,6}$`)
@@ -64,6 +65,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Spare == 0 {
 		c.Spare = 3
+	}
+	if c.Warm == 0 {
+		c.Warm = 2
 	}
 	return c, nil
 }

@@ -118,6 +118,9 @@ func (e *Engine) keep(ctx context.Context, g *errgroup.Group) error {
 	defer sweep.Stop()
 	g.Go(func() error { return e.sweep(ctx) })
 	g.Go(func() error { return e.keepSpare(ctx) })
+	if e.cfg.Address == "" {
+		g.Go(func() error { return e.keepWarm(ctx) })
+	}
 	for {
 		for _, i := range e.unstarted() {
 			g.Go(func() error { return i.run(ctx) })

@@ -272,7 +272,7 @@ func TestSweep(t *testing.T) {
 	if _, err := o.cfg.Network.Attach(t.Context(), endpointMark+"stray-1", network.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.prepare(t.Context(), "stray-1", img); err != nil {
+	if _, err := o.prepare(t.Context(), "stray-1", img); err != nil {
 		t.Fatal(err)
 	}
 	if err := o.sweep(t.Context()); err != nil {

@@ -49,6 +49,8 @@ func (i *instance) boot(ctx context.Context, r *running) error {
 // pollInterval is short at first, so that a quick start is seen at once.
 func pollInterval(since time.Duration) time.Duration {
 	switch {
+	case since < 200*time.Millisecond:
+		return 2 * time.Millisecond
 	case since < time.Second:
 		return 5 * time.Millisecond
 	case since < 5*time.Second:

@@ -45,6 +45,12 @@ func (i *imageInfo) cwd() string {
 	return i.config.WorkingDir
 }
 
+// namesUser is whether the image's files are needed to know who runs.
+func (i *imageInfo) namesUser() bool {
+	u := i.config.User
+	return u != "" && u != "0" && u != "root"
+}
+
 func noCommand() error {
 	return stead.Invalid("command", "the image says no command to run", "add a Procfile, or CMD to the Dockerfile")
 }
@@ -137,7 +143,7 @@ func (e *Engine) resolver() remotes.Resolver {
 // user sets the user that the image asks for; a name is looked up in its files.
 func (e *Engine) user(img *imageInfo) oci.SpecOpts {
 	u := img.config.User
-	if u == "" || u == "0" || u == "root" {
+	if !img.namesUser() {
 		return func(context.Context, oci.Client, *containers.Container, *specs.Spec) error { return nil }
 	}
 	return oci.Compose(oci.WithUser(u), func(ctx context.Context, c oci.Client, k *containers.Container, s *specs.Spec) error {

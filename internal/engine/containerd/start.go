@@ -2,21 +2,26 @@ package containerd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	api "github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/containerd/api/types/runc/options"
 	client "github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/snapshots"
-	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"github.com/containerd/typeurl/v2"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/internal/engine/network"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -67,6 +72,23 @@ func (i *instance) start(ctx context.Context) (*running, error) {
 		m.Container = fmt.Sprintf("%s-%d", dirName(i.id), m.Starts)
 	})
 	id := i.mem.Container
+	var files rootfs
+	preparing, pctx := errgroup.WithContext(ctx) // beside all that does not need the files
+	preparing.Go(func() (err error) {
+		files, err = i.e.prepare(pctx, id, img)
+		return err
+	})
+	spec, err := i.describe(ctx, id, img, preparing.Wait, sw)
+	if err := errors.Join(preparing.Wait(), err); err != nil {
+		return nil, err
+	}
+	sw.lap("snapshot")
+	return i.launch(ctx, id, spec, files, sw)
+}
+
+// describe finds a place in the network for the container and records it.
+// files returns when the image's files can be read.
+func (i *instance) describe(ctx context.Context, id string, img *imageInfo, files func() error, sw *stopwatch) (*specs.Spec, error) {
 	place, err := i.e.cfg.Network.Attach(ctx, endpointMark+id, network.Options{Internet: i.w.Internet})
 	if err != nil {
 		return nil, err
@@ -75,40 +97,36 @@ func (i *instance) start(ctx context.Context) (*running, error) {
 		m.Address = addrPort(place.Address, i.w.Port)
 	})
 	sw.lap("network")
-	return i.create(ctx, id, img, place, sw)
-}
-
-func (i *instance) create(ctx context.Context, id string, img *imageInfo, place network.Endpoint, sw *stopwatch) (*running, error) {
-	e := i.e
-	if err := e.prepare(ctx, id, img); err != nil {
-		return nil, fmt.Errorf("prepare snapshot: %w", err)
+	if img.namesUser() && files() != nil {
+		return nil, nil // the caller knows why
 	}
-	sw.lap("snapshot")
 	spec, err := i.spec(ctx, id, img, place)
 	if err != nil {
 		return nil, err
 	}
-	c, err := e.containerd().NewContainer(ctx, id, e.runtime(), client.WithSpec(spec), client.WithContainerLabels(map[string]string{
-		labelPlatform: e.cfg.ID, labelInstance: i.id}), func(_ context.Context, _ *client.Client, c *containers.Container) error {
-		c.Snapshotter, c.SnapshotKey, c.Image = snapshotter, id, img.name
-		return nil
-	})
-	if err != nil {
+	if err := i.e.record(ctx, id, i.id, img, spec); err != nil {
 		return nil, fmt.Errorf("create container: %w", err)
 	}
 	sw.lap("container")
+	return spec, nil
+}
+
+// launch makes the process and lets it go.
+func (i *instance) launch(ctx context.Context, id string, spec *specs.Spec, files rootfs, sw *stopwatch) (*running, error) {
+	e := i.e
 	i.say("Starting process with command " + strings.Join(quoteArgs(spec.Process.Args), " "))
 	tail := e.tails.open(id, i)
-	t, err := c.NewTask(ctx, fileIO{e.outputFile(id, "out"), e.outputFile(id, "err")}.create)
+	tasks := e.containerd().TaskService()
+	made, err := tasks.Create(ctx, &api.CreateTaskRequest{ContainerID: id, Rootfs: files, Stdout: e.outputFile(id, "out"), Stderr: e.outputFile(id, "err")})
 	if err != nil {
-		return nil, startError("create task", err, spec)
+		return nil, startError("create task", errgrpc.ToNative(err), spec)
 	}
 	sw.lap("task")
-	if err := t.Start(ctx); err != nil {
-		return nil, startError("start task", err, spec)
+	if _, err := tasks.Start(ctx, &api.StartRequest{ContainerID: id}); err != nil {
+		return nil, startError("start task", errgrpc.ToNative(err), spec)
 	}
 	sw.lap("start")
-	return &running{container: id, pid: int(t.Pid()), tail: tail, watch: sw}, nil
+	return &running{container: id, pid: int(made.Pid), tail: tail, watch: sw}, nil
 }
 
 // startError says what a person can act on in an error of the runtime.
@@ -131,24 +149,46 @@ func startError(doing string, err error, spec *specs.Spec) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
+// rootfs is how a container's file system is mounted.
+type rootfs []*types.Mount
+
 // prepare makes the container's file system. The label keeps it from garbage
 // collection until it is removed by name, without the cost of a lease.
-func (e *Engine) prepare(ctx context.Context, id string, img *imageInfo) error {
+func (e *Engine) prepare(ctx context.Context, id string, img *imageInfo) (rootfs, error) {
 	ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: e.cfg.Network.UIDBase(), Size: network.UIDCount}}
 	s := e.containerd().SnapshotService(snapshotter)
 	labels := snapshots.WithLabels(map[string]string{"containerd.io/gc.root": time.Now().UTC().Format(time.RFC3339), labelPlatform: e.cfg.ID})
-	remap := client.WithUserNSRemapperLabels(ids, ids)
-	_, err := s.Prepare(ctx, id, img.chain, labels, remap)
+	mounts, err := s.Prepare(ctx, id, img.chain, labels, client.WithUserNSRemapperLabels(ids, ids))
 	if errdefs.IsNotFound(err) {
 		e.images.Delete(img.name) // collected behind our back: the next start pulls it again
-		return stead.Unavailable("the image's files are being fetched again", "wait a moment", err)
+		return nil, stead.Unavailable("the image's files are being fetched again", "wait a moment", err)
 	}
-	return err
+	if err != nil {
+		return nil, fmt.Errorf("prepare snapshot: %w", err)
+	}
+	var files rootfs
+	for _, m := range mounts {
+		files = append(files, &types.Mount{Type: m.Type, Source: m.Source, Target: m.Target, Options: m.Options})
+	}
+	return files, nil
 }
 
-func (e *Engine) runtime() client.NewContainerOpts {
-	return client.WithRuntime("io.containerd.runc.v2", &options.Options{BinaryName: filepath.Join(e.cfg.BinDir, "runc"),
+// record tells containerd of the container. The snapshot may come later, and
+// has a label of its own against collection, so that no lease is needed.
+func (e *Engine) record(ctx context.Context, id, instance string, img *imageInfo, spec *specs.Spec) error {
+	c := containers.Container{ID: id, Image: img.name, Snapshotter: snapshotter, SnapshotKey: id,
+		Labels: map[string]string{labelPlatform: e.cfg.ID, labelInstance: instance}}
+	o, err := typeurl.MarshalAny(&options.Options{BinaryName: filepath.Join(e.cfg.BinDir, "runc"),
 		Root: filepath.Join(e.cfg.RunDir, "runc"), IoUid: e.cfg.Network.UIDBase(), IoGid: e.cfg.Network.UIDBase()})
+	if err != nil {
+		return err
+	}
+	c.Runtime = containers.RuntimeInfo{Name: "io.containerd.runc.v2", Options: o}
+	if c.Spec, err = typeurl.MarshalAny(spec); err != nil {
+		return err
+	}
+	_, err = e.containerd().ContainerService().Create(ctx, c)
+	return err
 }
 
 // dropTask removes a task that ended, and waits until its output is written.
@@ -185,23 +225,6 @@ func (e *Engine) clear(ctx context.Context, id string) {
 }
 
 func (e *Engine) outputFile(id, kind string) string { return e.cfg.path("output", id, kind) }
-
-// fileIO has the shim write to files, and needs nobody to copy.
-type fileIO struct{ out, err string }
-
-func (f fileIO) create(string) (cio.IO, error) { return f, nil }
-
-// Config implements cio.IO.
-func (f fileIO) Config() cio.Config { return cio.Config{Stdout: f.out, Stderr: f.err} }
-
-// Cancel implements cio.IO.
-func (fileIO) Cancel() {}
-
-// Wait implements cio.IO.
-func (fileIO) Wait() {}
-
-// Close implements cio.IO.
-func (fileIO) Close() error { return nil }
 
 func quoteArgs(args []string) []string {
 	out := make([]string, len(args))
