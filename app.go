@@ -19,7 +19,8 @@ type App struct {
 	GitURL      string    `json:"git_url"`     // over HTTP
 	SSHURL      string    `json:"git_ssh_url"` // over SSH
 	Maintenance bool      `json:"maintenance"`
-	Epoch       int       `json:"epoch"`   // raised by restart: a new epoch is rolled out like a release
+	Routed      bool      `json:"routed"`  // the router serves by every change made so far
+	Settled     bool      `json:"settled"` // and what runs is as asked, or will not be: its instances' states say why
 	Release     int       `json:"release"` // the version that serves; 0: none yet
 	CreatedAt   time.Time `json:"created_at"`
 	UpdatedAt   time.Time `json:"updated_at"`

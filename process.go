@@ -17,6 +17,7 @@ type Process struct {
 	Health    Health     `json:"health"`
 	StopGrace Seconds    `json:"stop_grace"` // between SIGTERM and SIGKILL; 30 by default
 	Stopped   bool       `json:"stopped"`    // quantity is kept, nothing runs
+	Epoch     int        `json:"epoch"`      // raised by restart: a new epoch is rolled out like a release
 	UpdatedAt *time.Time `json:"updated_at,omitempty"`
 }
 

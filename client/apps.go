@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/steadpaas/stead"
 )
@@ -21,6 +23,13 @@ func (c *Client) CreateApp(ctx context.Context, n stead.NewApp) (stead.App, erro
 // App returns an app.
 func (c *Client) App(ctx context.Context, app string) (stead.App, error) {
 	return get[stead.App](ctx, c, path("apps", app), nil)
+}
+
+// AwaitApp returns the app as soon as it is routed or settled (the fields of
+// stead.App), as what says, or as it is when limit (at most a minute) is over.
+func (c *Client) AwaitApp(ctx context.Context, app, what string, limit time.Duration) (stead.App, error) {
+	q := url.Values{"for": {what}, "limit": {strconv.Itoa(int(limit / time.Second))}}
+	return get[stead.App](ctx, c, path("apps", app, "wait"), q)
 }
 
 // UpdateApp changes what is not nil in the patch.

@@ -38,7 +38,7 @@ var needs = map[string]need{
 	"CreateToken": needToken, "RevokeToken": needSelf, "AddSSHKey": needSelf, "RemoveSSHKey": needSelf, "SetPassword": needSelf,
 	"CreateOrg": needOperator, "Users": needOperator, "CreateUser": needOperator, "DeleteUser": needOperator,
 	"Spaces": needRead, "Members": needRead, "CreateSpace": needAdmin, "SetMember": needAdmin, "RemoveMember": needAdmin,
-	"Apps": needRead, "CreateApp": needWrite, "App": needRead, "UpdateApp": needWrite, "DestroyApp": needWrite,
+	"Apps": needRead, "CreateApp": needWrite, "App": needRead, "AwaitApp": needRead, "UpdateApp": needWrite, "DestroyApp": needWrite,
 	"Config": needSecret, "SetConfig": needWrite,
 	"Processes": needRead, "Scale": needWrite, "UpdateProcess": needWrite, "Restart": needWrite, "Stop": needWrite, "Instances": needRead,
 	"Domains": needRead, "AddDomain": needWrite, "RemoveDomain": needWrite,

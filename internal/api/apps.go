@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/internal/platform"
@@ -30,6 +31,14 @@ func apps(s *server) {
 	})
 	handle(s, op("App", "GET", "apps/{app}", "An app"), func(ctx context.Context, in *AppRef) (stead.App, error) {
 		return s.p.App(ctx, in.App)
+	})
+	type await struct {
+		AppRef
+		For   string `query:"for" enum:"routed,settled" default:"settled" doc:"What to wait for: a field of the app."`
+		Limit int    `query:"limit" minimum:"0" maximum:"60" default:"30" doc:"Of the wait, in seconds."`
+	}
+	handle(s, op("AwaitApp", "GET", "apps/{app}/wait", "An app, when its changes are carried out or the limit is over"), func(ctx context.Context, in *await) (stead.App, error) {
+		return s.p.AwaitApp(ctx, in.App, platform.Stage(in.For), time.Duration(in.Limit)*time.Second)
 	})
 	type patch struct {
 		AppRef

@@ -140,7 +140,7 @@ func (w *world) deploy(t *testing.T, f *tenant) {
 	check(t, err)
 	check(t, w.p.MarkRelease(sys, r.ID, stead.ReleaseReleasing))
 	check(t, w.p.MarkRelease(sys, r.ID, stead.ReleaseRolling))
-	check(t, w.p.ReleaseLive(sys, r.ID, 0))
+	check(t, w.p.ReleaseLive(sys, r.ID))
 	f.domain, err = w.p.AddDomain(w.admin, ref, f.app.Name+".example.org")
 	check(t, err)
 	routes, err := w.p.Routes(w.admin, ref)

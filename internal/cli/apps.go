@@ -125,6 +125,9 @@ func (sh *shell) renameCommand() *cobra.Command {
 					return err
 				}
 			}
+			if err := sh.awaitRouted(ctx, c, string(a.ID)); err != nil {
+				return err
+			}
 			return sh.print(a, func() { fmt.Fprintln(sh.out, a.URL) })
 		}),
 	}
@@ -138,6 +141,9 @@ func (sh *shell) maintenanceCommand() *cobra.Command {
 			on := args[0] == "on"
 			a, err := c.UpdateApp(ctx, app, stead.AppPatch{Maintenance: &on})
 			if err != nil {
+				return err
+			}
+			if err := sh.awaitRouted(ctx, c, string(a.ID)); err != nil {
 				return err
 			}
 			return sh.print(a, func() { sh.say("Maintenance of %s is %s", a.Name, args[0]) })

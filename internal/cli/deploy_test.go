@@ -145,30 +145,37 @@ func TestPushOfNothing(t *testing.T) {
 	}
 }
 
-func scaled(t *testing.T, second stead.Instance) (*shell, *client.Client, []stead.Process) {
+func scaled(t *testing.T, settled bool, second stead.Instance) (*shell, *client.Client) {
 	t.Helper()
 	web := []stead.Process{{Type: "web", Quantity: 2, Size: "basic"}}
-	p := serve(t, map[string]any{"GET /v1/apps/hello": stead.App{Name: "hello", Release: 1}, "PATCH /v1/apps/hello/processes": list(web...),
+	app := stead.App{Name: "hello", Release: 1, Routed: settled, Settled: settled}
+	p := serve(t, map[string]any{"GET /v1/apps/hello": app, "GET /v1/apps/hello/wait": app,
+		"PATCH /v1/apps/hello/processes": list(web...), "GET /v1/apps/hello/processes": list(web...),
 		"GET /v1/apps/hello/instances": list(stead.Instance{Name: "web.1", Process: "web", State: stead.InstanceUp}, second)})
 	loggedIn(t, p)
-	return &shell{out: io.Discard, err: io.Discard, getenv: os.Getenv}, client.New(p.URL, token), web
+	return &shell{out: io.Discard, err: io.Discard, getenv: os.Getenv}, client.New(p.URL, token)
 }
 
 func TestScaleWaits(t *testing.T) {
-	scaled(t, stead.Instance{Name: "web.2", Process: "web", State: stead.InstanceUp})
+	crashed := stead.Instance{Name: "web.2", Process: "web", State: stead.InstanceCrashed, Reason: "exit status 1"}
+	scaled(t, true, stead.Instance{Name: "web.2", Process: "web", State: stead.InstanceUp})
 	if code, out, errs := run(t, "scale", "web=2", "-a", "hello"); code != 0 || !strings.Contains(out, "basic") {
 		t.Errorf("%d %q %q", code, out, errs)
 	}
-	sh, c, web := scaled(t, stead.Instance{Name: "web.2", Process: "web", State: stead.InstanceCrashed, Reason: "exit status 1"})
+	scaled(t, true, crashed)
+	if code, _, errs := run(t, "scale", "web=2", "-a", "hello"); code != 1 || !strings.Contains(errs, "web: 1 of 2 up; web.2: exit status 1") {
+		t.Errorf("crashed: %d %q", code, errs)
+	}
+	sh, c := scaled(t, false, crashed)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	err := sh.awaitScale(ctx, c, "hello", web, []stead.Scale{{Type: "web"}})
+	err := sh.awaitSettled(ctx, c, "hello", "web")
 	if stead.KindOf(err) != stead.KindPrecondition || !strings.Contains(err.Error(), "web: 1 of 2 up; web.2: exit status 1") {
 		t.Errorf("late: %v", err)
 	}
 	ctx, interrupt := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, interrupt)
-	if err := sh.awaitScale(ctx, c, "hello", web, []stead.Scale{{Type: "web"}}); sh.explain(err) != 130 {
+	if err := sh.awaitSettled(ctx, c, "hello", "web"); sh.explain(err) != 130 {
 		t.Errorf("interrupted: %v", err)
 	}
 }

@@ -36,11 +36,17 @@ func (sh *shell) domainsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := sh.awaitRouted(ctx, c, app); err != nil {
+				return err
+			}
 			return sh.print(d, func() { sh.say("%s answers for %s; point its DNS record at this platform", app, d.Host) })
 		})}
 	remove := &cobra.Command{Use: "remove HOST", Short: "Give a host name up", Args: cobra.ExactArgs(1),
 		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
-			return c.RemoveDomain(ctx, app, args[0])
+			if err := c.RemoveDomain(ctx, app, args[0]); err != nil {
+				return err
+			}
+			return sh.awaitRouted(ctx, c, app)
 		})}
 	group.AddCommand(add, remove)
 	return group
@@ -71,6 +77,9 @@ func (sh *shell) routesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := sh.awaitRouted(ctx, c, app); err != nil {
+				return err
+			}
 			return sh.print(r, func() { sh.say("%s%s goes to %s", r.Host, r.Path, r.Process) })
 		})}
 	add.Flags().StringVar(&n.Path, "path", "/", "the path's prefix")
@@ -78,7 +87,10 @@ func (sh *shell) routesCommand() *cobra.Command {
 	add.Flags().BoolVar(&n.StripPrefix, "strip-prefix", false, "take the prefix off before the app sees the request")
 	remove := &cobra.Command{Use: "remove ID", Short: "Remove a route", Args: cobra.ExactArgs(1),
 		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
-			return c.RemoveRoute(ctx, app, stead.ID(args[0]))
+			if err := c.RemoveRoute(ctx, app, stead.ID(args[0])); err != nil {
+				return err
+			}
+			return sh.awaitRouted(ctx, c, app)
 		})}
 	group.AddCommand(add, remove)
 	return group

@@ -2,10 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -108,8 +106,8 @@ func (sh *shell) scaleCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !noWait {
-				if err := sh.awaitScale(ctx, c, app, processes, changes); err != nil {
+			for _, ch := range changes {
+				if err := sh.settled(ctx, c, app, ch.Type, noWait); err != nil {
 					return err
 				}
 			}
@@ -136,89 +134,12 @@ func (sh *shell) printScale(processes []stead.Process) {
 	sh.table("No processes yet: the first push finds them.", []string{"process", "quantity", "size"}, rows)
 }
 
-// scaleLimit bounds the wait for instances; what is not up by then goes on
-// coming up.
-const scaleLimit = 3 * time.Minute
-
-// awaitScale waits until each scaled process has as many instances up as asked.
-func (sh *shell) awaitScale(ctx context.Context, c *client.Client, app string, processes []stead.Process, changes []stead.Scale) error {
-	a, err := c.App(ctx, app)
-	if err != nil || a.Release == 0 {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, scaleLimit)
-	defer cancel()
-	scaled := map[string]bool{}
-	for _, ch := range changes {
-		scaled[ch.Type] = true
-	}
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for shown := ""; ; {
-		instances, err := c.Instances(ctx, app)
-		if ctx.Err() != nil {
-			return lateScale(ctx, shown)
-		}
-		if err != nil {
-			return err
-		}
-		missing := missingInstances(processes, scaled, instances)
-		if missing == "" {
-			return nil
-		}
-		if tty(sh.err) && missing != shown {
-			sh.say("%s", safe(missing))
-		}
-		shown = missing
-		select {
-		case <-ctx.Done():
-			return lateScale(ctx, shown)
-		case <-tick.C:
-		}
-	}
-}
-
-// lateScale is the error of a wait that ended early: the user's doing, or ours.
-func lateScale(ctx context.Context, missing string) error {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return ctx.Err()
-	}
-	return stead.Precondition("the instances are not all as asked yet: "+missing, "they are still being worked on; see stead ps")
-}
-
-// missingInstances says what is not as asked, or "".
-func missingInstances(processes []stead.Process, scaled map[string]bool, instances []stead.Instance) string {
-	for _, p := range processes {
-		if !scaled[p.Type] || p.Stopped {
-			continue
-		}
-		up, any, why := 0, 0, ""
-		for _, i := range instances {
-			if i.Process != p.Type {
-				continue
-			}
-			any++
-			if i.State == stead.InstanceUp {
-				up++
-			} else if i.Reason != "" {
-				why = "; " + i.Name + ": " + i.Reason
-			}
-		}
-		switch {
-		case up < p.Quantity:
-			return fmt.Sprintf("%s: %d of %d up%s", p.Type, up, p.Quantity, why)
-		case any > p.Quantity:
-			return fmt.Sprintf("%s: %d more to stop", p.Type, any-p.Quantity)
-		}
-	}
-	return ""
-}
-
 func (sh *shell) processCommand() *cobra.Command {
 	var path, size string
 	var boot, grace int
+	var noWait bool
 	cmd := &cobra.Command{
-		Use: "process TYPE", Short: "Change a process's size, health check or time limits", Args: cobra.ExactArgs(1),
+		Use: "process TYPE", Short: "Change a process's size, health check or time limits", Args: cobra.ExactArgs(1), ValidArgsFunction: sh.completeProcesses,
 	}
 	cmd.RunE = sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
 		var p stead.ProcessPatch
@@ -239,6 +160,9 @@ func (sh *shell) processCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := sh.settled(ctx, c, app, got.Type, noWait); err != nil {
+			return err
+		}
 		return sh.print(got, func() {
 			sh.fields("process", got.Type, "size", got.Size, "health", got.Health.Path, "boot limit", fmt.Sprint(got.Health.BootLimit.Duration()),
 				"stop grace", fmt.Sprint(got.StopGrace.Duration()))
@@ -248,42 +172,87 @@ func (sh *shell) processCommand() *cobra.Command {
 	cmd.Flags().StringVar(&size, "size", "", "size of its instances")
 	cmd.Flags().IntVar(&boot, "boot-limit", 60, "seconds to become healthy")
 	cmd.Flags().IntVar(&grace, "stop-grace", 30, "seconds between SIGTERM and SIGKILL")
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until the instances are replaced")
 	return cmd
 }
 
+// settled waits for a change of a process ("": of all) to be carried out, if
+// there is anything to wait for.
+func (sh *shell) settled(ctx context.Context, c *client.Client, app, process string, noWait bool) error {
+	if noWait {
+		return nil
+	}
+	a, err := c.App(ctx, app)
+	if err != nil || a.Release == 0 {
+		return err
+	}
+	return sh.awaitSettled(ctx, c, app, process)
+}
+
 func (sh *shell) restartCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "restart [PROCESS]", Short: "Replace an app's instances, without losing a request; start what was stopped",
-		Long: "Replace an app's instances without losing a request. A process that was stopped is started, and nothing else is touched;\nof one that runs, the app's other processes are replaced with it", Args: cobra.MaximumNArgs(1),
+	var noWait bool
+	cmd := &cobra.Command{
+		Use: "restart [PROCESS]", Short: "Replace an app's instances, or a process's, without losing a request; start what was stopped",
+		Long: "Replace an app's instances, or those of one process, without losing a request. What was stopped is started.",
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: sh.completeProcesses,
 		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
 			target := first(args)
 			if err := c.Restart(ctx, app, target); err != nil {
 				return err
 			}
-			sh.say("Restarting %s; see: stead ps -a %s", orAll(target), app)
+			if noWait {
+				sh.say("Restarting %s; see: stead ps -a %s", orAll(target), app)
+				return nil
+			}
+			if err := sh.settled(ctx, c, app, target, noWait); err != nil {
+				return err
+			}
+			sh.say("Restarted %s", orAll(target))
 			return nil
 		}),
 	}
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until the new instances serve")
+	return cmd
 }
 
 func (sh *shell) stopCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "stop [PROCESS|TASK]", Short: "Stop an app, a process or a task; restart starts the first two again", Args: cobra.MaximumNArgs(1),
+	var noWait bool
+	cmd := &cobra.Command{
+		Use: "stop [PROCESS|TASK]", Short: "Stop an app, a process or a task; restart starts the first two again",
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: sh.completeProcesses,
 		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
 			target := first(args)
-			var err error
 			if taskName(target) {
-				err = c.StopTask(ctx, app, target)
-			} else {
-				err = c.Stop(ctx, app, target)
+				if err := c.StopTask(ctx, app, target); err != nil {
+					return err
+				}
+				sh.say("Stopping %s", target)
+				return nil
 			}
-			if err != nil {
+			if err := c.Stop(ctx, app, target); err != nil {
 				return err
 			}
-			sh.say("Stopping %s", orAll(target))
+			if err := sh.settled(ctx, c, app, target, noWait); err != nil {
+				return err
+			}
+			sh.say("Stopped %s", orAll(target))
 			return nil
 		}),
 	}
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until requests go elsewhere")
+	return cmd
+}
+
+// completeProcesses completes the process types of the app.
+func (sh *shell) completeProcesses(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return sh.complete(args, func(c *client.Client) ([]string, error) {
+		app, err := sh.appRef(cmd.Context())
+		if err != nil {
+			return nil, err
+		}
+		processes, err := c.Processes(cmd.Context(), app)
+		return names(processes, func(p stead.Process) string { return p.Type }), err
+	})
 }
 
 func first(args []string) string {

@@ -180,13 +180,13 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-func TestMissingInstances(t *testing.T) {
+func TestMissingOf(t *testing.T) {
 	web := stead.Process{Type: "web", Quantity: 2}
 	at := func(name string, s stead.InstanceState, reason string) stead.Instance {
 		process, _, _ := strings.Cut(name, ".")
 		return stead.Instance{Name: name, Process: process, State: s, Reason: reason}
 	}
-	up1, up2, up3 := at("web.1", "up", ""), at("web.2", "up", ""), at("web.3", "up", "")
+	up1, up2 := at("web.1", "up", ""), at("web.2", "up", "")
 	for _, c := range []struct {
 		name      string
 		process   stead.Process
@@ -197,14 +197,11 @@ func TestMissingInstances(t *testing.T) {
 		{"none yet", web, nil, "web: 0 of 2 up"},
 		{"one starts", web, []stead.Instance{up1, at("web.2", "starting", "")}, "web: 1 of 2 up"},
 		{"one crashed", web, []stead.Instance{up1, at("web.2", "crashed", "exit status 1")}, "web: 1 of 2 up; web.2: exit status 1"},
-		{"one too many", web, []stead.Instance{up1, up2, up3}, "web: 1 more to stop"},
-		{"one stops", web, []stead.Instance{up1, up2, at("web.3", "stopping", "")}, "web: 1 more to stop"},
-		{"to none", stead.Process{Type: "web"}, []stead.Instance{up1}, "web: 1 more to stop"},
-		{"stopped", stead.Process{Type: "web", Quantity: 2, Stopped: true}, nil, ""},
-		{"another process", stead.Process{Type: "worker", Quantity: 2}, nil, ""},
+		{"a successor crashed", web, []stead.Instance{up1, up2, at("web.1", "crashed", "")}, "web.1 is crashed"},
+		{"one stops", web, []stead.Instance{up1, up2, at("web.3", "stopping", "")}, ""},
 		{"others do not count", web, []stead.Instance{at("worker.1", "up", ""), up1, up2}, ""},
 	} {
-		if got := missingInstances([]stead.Process{c.process}, map[string]bool{"web": true}, c.instances); got != c.want {
+		if got := missingOf(c.process, c.instances); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}

@@ -174,6 +174,7 @@ func (l *Loops) round(ctx context.Context, t *turn) {
 				dirty.Store(a.in.App.ID, true)
 			}
 			l.report(gctx, a)
+			l.done(gctx, a)
 			return nil
 		})
 	}
@@ -329,7 +330,7 @@ func (l *Loops) apply(ctx context.Context, e engine.Engine, a *appTurn, w engine
 
 func (l *Loops) live(ctx context.Context, a *appTurn) bool {
 	t := a.in.Target
-	err := l.d.Platform.ReleaseLive(ctx, t.ID, t.Epoch)
+	err := l.d.Platform.ReleaseLive(ctx, t.ID)
 	if err == nil {
 		l.tellLive(ctx, a)
 	}
@@ -376,6 +377,24 @@ func (l *Loops) report(ctx context.Context, a *appTurn) {
 	err := l.d.Platform.ReportInstances(ctx, a.in.App.ID, all)
 	if l.logged(ctx, "instances not reported", err, "app", a.in.App.Name) {
 		a.mem.reported = all
+	}
+}
+
+// done tells the platform which change of the app the router serves by, and
+// which one is carried out.
+func (l *Loops) done(ctx context.Context, a *appTurn) {
+	if a.in.Destroyed || !l.routed() {
+		return
+	}
+	routed, settled := a.in.Change, a.in.Settled
+	if a.plan.Settled {
+		settled = a.in.Change
+	}
+	if routed == a.in.Routed && settled == a.in.Settled {
+		return
+	}
+	if l.logged(ctx, "what is done not reported", l.d.Platform.ReportDone(ctx, a.in.App.ID, routed, settled), "app", a.in.App.Name) {
+		a.in.Routed, a.in.Settled = routed, settled
 	}
 }
 

@@ -31,10 +31,11 @@ type Platform interface {
 	KeepBuild(ctx context.Context, id stead.ID, holder string, ttl time.Duration) error
 	FinishBuild(ctx context.Context, id stead.ID, holder string, out platform.BuildOutcome, failure error) (stead.Build, error)
 	MarkRelease(ctx context.Context, id stead.ID, state stead.ReleaseState) error
-	ReleaseLive(ctx context.Context, id stead.ID, epoch int) error
+	ReleaseLive(ctx context.Context, id stead.ID) error
 	ReleaseFailed(ctx context.Context, id stead.ID, reason string) error
 	ForgetApp(ctx context.Context, id stead.ID) error
 	ReportInstances(ctx context.Context, app stead.ID, instances []stead.Instance) error
+	ReportDone(ctx context.Context, app stead.ID, routed, settled int) error
 	OpenTasks(ctx context.Context) ([]platform.TaskJob, error)
 	ReleaseTask(ctx context.Context, release stead.ID) (stead.Task, error)
 	StartTask(ctx context.Context, id stead.ID) error

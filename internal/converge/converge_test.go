@@ -121,9 +121,10 @@ func (h *house) live(name string, processes ...string) stead.App {
 
 func quantityOf(n int) func(*platform.Intent) {
 	return func(in *platform.Intent) {
-		p := stead.DefaultProcess("web")
-		p.Quantity = n
-		in.Processes = []stead.Process{p}
+		if len(in.Processes) == 0 {
+			in.Processes = []stead.Process{stead.DefaultProcess("web")}
+		}
+		in.Processes[0].Quantity = n
 	}
 }
 
@@ -178,12 +179,16 @@ func TestScaleStopRestartDestroy(t *testing.T) {
 	app := h.live("hello")
 	for _, n := range []int{5, 2, 0, 3} {
 		h.p.Change(app.ID, quantityOf(n))
-		h.until("scaled", func() bool { return h.backends() == n && h.running()["web"] == n })
+		h.until("settled", func() bool { return h.p.Settled(app.ID) })
+		if h.backends() != n {
+			t.Errorf("settled with %d of %d routed", h.backends(), n)
+		}
+		h.until("scaled", func() bool { return h.running()["web"] == n })
 	}
-	h.p.Change(app.ID, func(in *platform.Intent) { in.App.Epoch++ })
+	h.p.Change(app.ID, func(in *platform.Intent) { in.Processes[0].Epoch++ })
 	h.until("restarted", func() bool {
 		b := h.r.Table().Routes[0].Backends
-		return len(h.e.Workloads()) == 1 && len(b) == 3 && strings.Contains(h.e.Workloads()[0].ID, ".e2.")
+		return len(h.e.Workloads()) == 1 && len(b) == 3 && strings.Contains(h.e.Workloads()[0].ID, ".e1.")
 	})
 	h.stop()
 	h.start()
@@ -194,6 +199,33 @@ func TestScaleStopRestartDestroy(t *testing.T) {
 		_, err := h.p.App(context.Background(), "hello")
 		return err != nil && len(h.e.Workloads()) == 0
 	})
+}
+
+// TestRestartOfOneProcess leaves the app's other processes alone.
+func TestRestartOfOneProcess(t *testing.T) {
+	h := open(t)
+	app := h.live("hello", "worker=sleep 1000")
+	h.p.Change(app.ID, func(in *platform.Intent) {
+		worker := stead.DefaultProcess("worker")
+		worker.Quantity = 1
+		in.Processes = []stead.Process{stead.DefaultProcess("web"), worker}
+	})
+	ids := func() map[string]string {
+		out := map[string]string{}
+		for _, w := range h.e.Workloads() {
+			id, _ := converge.ParseIdent(w.ID)
+			out[id.Process] = w.ID
+		}
+		return out
+	}
+	h.until("settled", func() bool { return h.p.Settled(app.ID) && len(h.e.Workloads()) == 2 })
+	before := ids()
+	h.p.Change(app.ID, func(in *platform.Intent) { in.Processes[0].Epoch++ })
+	h.until("restarted", func() bool { return h.p.Settled(app.ID) && len(h.e.Workloads()) == 2 })
+	after := ids()
+	if after["web"] == before["web"] || after["worker"] != before["worker"] {
+		t.Errorf("before %v, after %v", before, after)
+	}
 }
 
 func TestTask(t *testing.T) {

@@ -33,7 +33,7 @@ func (l *Loops) seal(ctx context.Context, stream string) {
 // newer release displaced.
 func (l *Loops) follow(ctx context.Context, a *appTurn) {
 	var next *platform.ReleaseSpec
-	if !a.in.Destroyed && !sameRelease(a.in.Live, a.in.Target) {
+	if !a.in.Destroyed {
 		next = a.in.Target
 	}
 	last := a.mem.target
@@ -120,10 +120,6 @@ func step(last engine.Status, known bool, st engine.Status) string {
 
 func (l *Loops) tellLive(ctx context.Context, a *appTurn) {
 	app := logs.AppStream(a.in.App.ID)
-	if a.mem.target == nil {
-		l.tell(ctx, app, "", "restarted")
-		return
-	}
 	v := "v" + strconv.Itoa(a.in.Target.Version)
 	stream := logs.ReleaseStream(a.in.Target.ID)
 	l.tell(ctx, stream, "", "routes switched to "+v)

@@ -54,6 +54,10 @@ type AppPlan struct {
 	Steps []Step
 	Goal  map[string]engine.Workload // what shall run in the end, by process
 	Again time.Duration              // look again after this; 0: when something changes
+
+	// Settled says that nothing more is to be done but to end what no longer
+	// serves: what runs is as wanted, or does not come up and goes on trying.
+	Settled bool
 }
 
 // planner holds one computation of PlanApp.
@@ -73,12 +77,10 @@ func PlanApp(in platform.Intent, have AppHave, now time.Time, set Settings) AppP
 	switch {
 	case in.Destroyed:
 		p.destroy()
-	case in.Target != nil && !sameRelease(in.Live, in.Target):
-		p.release()
 	case in.Target != nil:
-		p.steady(in.Target) // a restart: the same release in a new epoch
+		p.release()
 	default:
-		p.steady(in.Live)
+		p.out.Settled = p.steady(in.Live)
 	}
 	return p.out
 }
@@ -173,31 +175,32 @@ func (p *planner) readyAll(goal map[string]engine.Workload) bool {
 }
 
 // steady keeps the release running in the form that is wanted now. A process
-// of another form or epoch serves until its successor is up.
-func (p *planner) steady(r *platform.ReleaseSpec) {
+// of another form or epoch serves until its successor is up. It reports whether
+// that is so of all processes, as far as it can be.
+func (p *planner) steady(r *platform.ReleaseSpec) (settled bool) {
 	goal := workloads(p.in, r, p.set.Sizes)
 	p.out.Goal = goal
-	keep, done := idsOf(goal), true
+	keep := idsOf(goal)
+	settled = true
 	for _, t := range types(goal) {
 		w := goal[t]
-		p.scale(w)
+		quiet := p.scale(w)
+		_, failed := p.failure(map[string]engine.Workload{t: w})
+		settled = settled && quiet && (failed || p.ready(w))
 		id := p.current(t, w)
 		if id != w.ID && p.ready(w) {
 			id = w.ID
 		}
 		p.out.Serve[t] = id
 		if id != w.ID {
-			keep[id], done = true, false
+			keep[id] = true
 			old := w
 			old.ID = id // a known ID: only its replicas count
 			p.scale(old)
 		}
 	}
 	p.removeBut(keep)
-	if done && p.in.Target != nil && p.in.Target == r {
-		p.sweep(keep)
-		p.do(Step{Verb: Live})
-	}
+	return settled
 }
 
 // current returns the workload that serves process t of the live release, of
@@ -280,8 +283,9 @@ func (p *planner) failure(goal map[string]engine.Workload) (engine.Status, bool)
 	return engine.Status{}, false
 }
 
-// scale brings w to its replicas: up at once, down after draining.
-func (p *planner) scale(w engine.Workload) {
+// scale brings w to its replicas: up at once, down after draining. It reports
+// whether there was nothing to do.
+func (p *planner) scale(w engine.Workload) (quiet bool) {
 	present, top := map[int]bool{}, 0
 	var waiting []string
 	for _, st := range p.have.Statuses {
@@ -302,17 +306,18 @@ func (p *planner) scale(w engine.Workload) {
 	switch {
 	case top > w.Replicas && len(waiting) == 0:
 		p.do(Step{Verb: Shrink, Workload: w})
-		return
+		return false
 	case top > w.Replicas:
 		p.do(Step{Verb: Drain, Instances: waiting})
 		w.Replicas = top
 	case known && applied > w.Replicas: // asked for, not seen yet
 		p.do(Step{Verb: Shrink, Workload: w})
-		return
+		return false
 	}
 	if missing {
 		p.do(Step{Verb: Apply, Workload: w})
 	}
+	return !missing && len(waiting) == 0
 }
 
 // undrained reports whether requests may be in flight on the instance.

@@ -20,7 +20,7 @@ var (
 )
 
 func spec(version int, state stead.ReleaseState, types ...string) *platform.ReleaseSpec {
-	r := &platform.ReleaseSpec{Epoch: 1}
+	r := &platform.ReleaseSpec{}
 	r.ID, r.Version, r.State = stead.ID(fmt.Sprint("release-", version)), version, state
 	r.Image = stead.Image{Ref: "x", Processes: map[string]stead.Command{"web": nil}}
 	for _, t := range types {
@@ -35,7 +35,7 @@ func at(s string) engine.Status {
 	var name, state string
 	_, _ = fmt.Sscanf(s, "v%d %s %s", &version, &name, &state)
 	process, _ := splitName(name)
-	id := Ident{App: appID, Process: process, Release: version, Epoch: 1, Shape: shape(stead.DefaultProcess(process))}
+	id := Ident{App: appID, Process: process, Release: version, Shape: shape(stead.DefaultProcess(process))}
 	st := engine.Status{Workload: id.String(), Name: name, Instance: fmt.Sprintf("%s-v%d", name, version), State: engine.State(state), Since: now.Add(-5 * time.Second)}
 	if process == "web" {
 		st.Address = netip.MustParseAddrPort("10.0.0.1:5000")

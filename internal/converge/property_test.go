@@ -54,7 +54,12 @@ func TestAnyOrder(t *testing.T) {
 				want = rapid.IntRange(1, 4).Draw(rt, "quantity") // with none, a bad release would rightly go live
 				h.p.Change(app.ID, quantityOf(want))
 			case "restart":
-				h.p.Change(app.ID, func(in *platform.Intent) { in.App.Epoch++ })
+				h.p.Change(app.ID, func(in *platform.Intent) {
+					if len(in.Processes) == 0 {
+						in.Processes = []stead.Process{stead.DefaultProcess("web")}
+					}
+					in.Processes[0].Epoch++
+				})
 			case "die":
 				h.stop()
 				h.start()
@@ -100,9 +105,13 @@ func (h *house) rests(app stead.App, want int) bool {
 	if err != nil || len(ins) != 1 || ins[0].Target != nil || h.backends() != want {
 		return false
 	}
+	epoch := 0
+	for _, p := range ins[0].Processes {
+		epoch = p.Epoch
+	}
 	for _, w := range h.e.Workloads() {
 		id, ok := converge.ParseIdent(w.ID)
-		old := id.Release != ins[0].Live.Version || id.Epoch != ins[0].Live.Epoch
+		old := id.Release != ins[0].Live.Version || id.Epoch != epoch
 		if !ok || old && w.Replicas > 0 || !old && w.Replicas != want {
 			return false
 		}

@@ -124,7 +124,7 @@ func workloads(in platform.Intent, r *platform.ReleaseSpec, sizes []stead.Size) 
 }
 
 func workload(in platform.Intent, r *platform.ReleaseSpec, p stead.Process, command stead.Command, sizes []stead.Size) engine.Workload {
-	id := Ident{App: in.App.ID, Process: p.Type, Release: r.Version, Epoch: r.Epoch, Shape: shape(p)}
+	id := Ident{App: in.App.ID, Process: p.Type, Release: r.Version, Epoch: p.Epoch, Shape: shape(p)}
 	w := engine.Workload{
 		ID: id.String(), App: in.App.ID, AppName: in.App.Name, Process: p.Type, Release: r.Version,
 		FirstIndex: 1, Replicas: quantity(p), Image: r.Image.Ref, Command: command,

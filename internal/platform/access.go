@@ -60,6 +60,22 @@ func (p *Platform) as(ctx context.Context) context.Context { return stead.WithAc
 
 func (w *work) wake(t ...Topic) { w.wakes = append(w.wakes, t...) }
 
+// intend has the loops carry a change of an app out, and counts it: the app is
+// neither routed nor settled until they have.
+func (w *work) intend(a *store.App) error {
+	w.wake(TopicApps)
+	a.Wanted++
+	return w.AppWanted(a.ID)
+}
+
+// intended is intend with the change's event.
+func (w *work) intended(verb string, a *store.App, data map[string]any) error {
+	if err := w.intend(a); err != nil {
+		return err
+	}
+	return w.event(verb, a, data)
+}
+
 // event records a change of an app.
 func (w *work) event(verb string, a *store.App, data map[string]any) error {
 	return w.record(store.Event{SpaceID: a.SpaceID, Event: stead.Event{Verb: verb, OrgID: a.OrgID, AppID: a.ID, App: a.Name, Data: data}})

@@ -98,6 +98,10 @@ var appUseCases = map[string]attempt{
 		_, err := s.CancelBuild(ctx, s.app.Name, s.build.Number)
 		return err
 	}},
+	"AwaitApp": {stead.ActRead, func(ctx context.Context, s *scene) error {
+		_, err := s.AwaitApp(ctx, s.app.Name, StageRouted, time.Millisecond)
+		return err
+	}},
 	"Releases": {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Releases(ctx, s.app.Name); return err }},
 	"Release":  {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Release(ctx, s.app.Name, 1); return err }},
 	"Rollback": {stead.ActWrite, func(ctx context.Context, s *scene) error { _, err := s.Rollback(ctx, s.app.Name, 1); return err }},
@@ -158,10 +162,11 @@ var systemUseCases = map[string]func(ctx context.Context, s *scene) error{
 	"MarkRelease": func(ctx context.Context, s *scene) error {
 		return s.MarkRelease(ctx, s.release.ID, stead.ReleaseRolling)
 	},
-	"ReleaseLive":     func(ctx context.Context, s *scene) error { return s.ReleaseLive(ctx, s.release.ID, 0) },
+	"ReleaseLive":     func(ctx context.Context, s *scene) error { return s.ReleaseLive(ctx, s.release.ID) },
 	"ReleaseFailed":   func(ctx context.Context, s *scene) error { return s.ReleaseFailed(ctx, s.release.ID, "x") },
 	"ForgetApp":       func(ctx context.Context, s *scene) error { return s.ForgetApp(ctx, s.app.ID) },
 	"ReportInstances": func(ctx context.Context, s *scene) error { return s.ReportInstances(ctx, s.app.ID, nil) },
+	"ReportDone":      func(ctx context.Context, s *scene) error { return s.ReportDone(ctx, s.app.ID, 1, 1) },
 	"OpenTasks":       func(ctx context.Context, s *scene) error { _, err := s.OpenTasks(ctx); return err },
 	"ReleaseTask":     func(ctx context.Context, s *scene) error { _, err := s.ReleaseTask(ctx, s.release.ID); return err },
 	"StartTask":       func(ctx context.Context, s *scene) error { return s.StartTask(ctx, s.task.ID) },

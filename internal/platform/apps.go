@@ -107,8 +107,7 @@ func (w *work) createApp(s stead.Space, name, region string) (store.App, error) 
 	if err := w.platformDomain(&a); err != nil {
 		return a, err
 	}
-	w.wake(TopicApps)
-	return a, w.event("app.create", &a, map[string]any{"region": region, "space": s.Org + "/" + s.Name})
+	return a, w.intended("app.create", &a, map[string]any{"region": region, "space": s.Org + "/" + s.Name})
 }
 
 // platformDomain gives the app the first free of <name>, <name>-<space>,
@@ -170,6 +169,8 @@ func (p *Platform) show(a store.App) stead.App {
 		ref = path(a)
 	}
 	out.URL = p.set.AppURL(a.Host)
+	out.Routed = a.RoutedAt >= a.Wanted
+	out.Settled = out.Routed && a.SettledAt >= a.Wanted
 	out.GitURL = strings.TrimSuffix(p.set.APIURL, "/") + "/git/" + ref + ".git"
 	if p.set.SSHHost != "" {
 		out.SSHURL = "ssh://git@" + p.set.SSHHost + "/" + ref + ".git"
@@ -241,12 +242,12 @@ func (p *Platform) UpdateApp(ctx context.Context, ref string, patch AppPatch) (o
 			return nil
 		}
 		a.UpdatedAt = w.now
-		out = p.show(a)
 		if err := w.SaveApp(a); err != nil {
 			return err
 		}
-		w.wake(TopicApps)
-		return w.event("app.update", &a, data)
+		err = w.intended("app.update", &a, data)
+		out = p.show(a)
+		return err
 	})
 	return out, err
 }
@@ -309,8 +310,8 @@ func (p *Platform) DestroyApp(ctx context.Context, ref string) error {
 		if err := w.SaveApp(a); err != nil {
 			return err
 		}
-		w.wake(TopicApps, TopicBuilds, TopicTasks)
-		return w.event("app.destroy", &a, nil)
+		w.wake(TopicBuilds, TopicTasks)
+		return w.intended("app.destroy", &a, nil)
 	})
 }
 

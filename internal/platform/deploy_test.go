@@ -59,7 +59,7 @@ func TestFailedReleaseKeepsTheOld(t *testing.T) {
 	check(t, w.MarkRelease(w.system, r.ID, stead.ReleaseRolling))
 	check(t, w.ReleaseFailed(w.system, r.ID, "web.1 exited with status 1"))
 	check(t, w.ReleaseFailed(w.system, r.ID, "again"))
-	wantKind(t, "live after failed", w.ReleaseLive(w.system, r.ID, 0), stead.KindConflict)
+	wantKind(t, "live after failed", w.ReleaseLive(w.system, r.ID), stead.KindConflict)
 	wantKind(t, "mark after failed", w.MarkRelease(w.system, r.ID, stead.ReleaseRolling), stead.KindConflict)
 	in := w.intent(a.ID)
 	if in.Live == nil || in.Live.ID != old.ID || in.Target != nil {
@@ -84,7 +84,7 @@ func TestReleasesTakeTurns(t *testing.T) {
 	if in := w.intent(a.ID); in.Target.ID != first.ID {
 		t.Errorf("target is v%d, want the one that was started", in.Target.Version)
 	}
-	check(t, w.ReleaseLive(w.system, first.ID, 0))
+	check(t, w.ReleaseLive(w.system, first.ID))
 	if in := w.intent(a.ID); in.Live.ID != first.ID || in.Target.ID != third.ID {
 		t.Errorf("intent: %+v", in)
 	}
@@ -232,24 +232,26 @@ func TestRestartAndStop(t *testing.T) {
 	w := newWorld(t)
 	a := w.app("hello")
 	wantKind(t, "restart of nothing", w.Restart(w.admin, "hello", ""), stead.KindPrecondition)
-	r := w.live("hello", "web", "worker")
+	w.live("hello", "web", "worker")
+	epochs := func(what string, web, worker int) {
+		t.Helper()
+		in := w.intent(a.ID)
+		if in.Target != nil || in.Processes[0].Epoch != web || in.Processes[1].Epoch != worker {
+			t.Errorf("%s: %+v", what, in.Processes)
+		}
+	}
 	check(t, w.Restart(w.admin, "hello", ""))
-	in := w.intent(a.ID)
-	if in.Target == nil || in.Target.ID != r.ID || in.Target.Epoch != 1 || in.Live.Epoch != 0 {
-		t.Fatalf("intent of a restart: %+v", in)
-	}
-	check(t, w.ReleaseLive(w.system, r.ID, 1))
-	check(t, w.ReleaseLive(w.system, r.ID, 1))
-	if in = w.intent(a.ID); in.Target != nil || in.Live.Epoch != 1 {
-		t.Errorf("intent after the restart: %+v", in)
-	}
+	epochs("restart of all", 1, 1)
+	check(t, w.Restart(w.admin, "hello", "worker"))
+	epochs("restart of one", 1, 2)
 	check(t, w.Stop(w.admin, "hello", "web"))
-	if in = w.intent(a.ID); !in.Processes[0].Stopped || in.Processes[1].Stopped {
+	if in := w.intent(a.ID); !in.Processes[0].Stopped || in.Processes[1].Stopped {
 		t.Errorf("processes: %+v", in.Processes)
 	}
 	check(t, w.Restart(w.admin, "hello", "web"))
-	if in = w.intent(a.ID); in.Processes[0].Stopped || in.Target != nil {
-		t.Errorf("starting what was stopped replaced the rest: %+v", in)
+	epochs("start of what was stopped", 1, 2)
+	if w.intent(a.ID).Processes[0].Stopped {
+		t.Error("restart did not start what was stopped")
 	}
 	wantKind(t, "restart of an unknown process", w.Restart(w.admin, "hello", "nope"), stead.KindNotFound)
 }

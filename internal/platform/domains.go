@@ -54,8 +54,7 @@ func (p *Platform) AddDomain(ctx context.Context, ref, host string) (d stead.Dom
 		if err := w.addDomain(a, host, false); err != nil {
 			return taken(err, "the host "+host+" belongs to an app already", "remove it there first, or use another")
 		}
-		w.wake(TopicApps)
-		if err := w.event("domain.add", &a, map[string]any{"host": host}); err != nil {
+		if err := w.intended("domain.add", &a, map[string]any{"host": host}); err != nil {
 			return err
 		}
 		d, err = w.DomainByHost(host)
@@ -122,8 +121,7 @@ func (p *Platform) RemoveDomain(ctx context.Context, ref, host string) error {
 		if err := w.DeleteDomain(d.ID); err != nil {
 			return err
 		}
-		w.wake(TopicApps)
-		return w.event("domain.remove", &a, map[string]any{"host": d.Host})
+		return w.intended("domain.remove", &a, map[string]any{"host": d.Host})
 	})
 }
 
@@ -175,8 +173,7 @@ func (p *Platform) AddRoute(ctx context.Context, ref string, r stead.Route) (out
 		if err := w.InsertRoute(out); err != nil {
 			return taken(err, "there is a route for "+out.Host+out.Path+" already", "remove it first")
 		}
-		w.wake(TopicApps)
-		return w.event("route.add", &a, map[string]any{"host": out.Host, "path": out.Path, "process": out.Process})
+		return w.intended("route.add", &a, map[string]any{"host": out.Host, "path": out.Path, "process": out.Process})
 	})
 	return out, err
 }
@@ -224,7 +221,6 @@ func (p *Platform) RemoveRoute(ctx context.Context, ref string, id stead.ID) err
 		if err := w.DeleteRoute(a.ID, id); err != nil {
 			return orElse(err, stead.NotFound("route", string(id)))
 		}
-		w.wake(TopicApps)
-		return w.event("route.remove", &a, map[string]any{"route": id})
+		return w.intended("route.remove", &a, map[string]any{"route": id})
 	})
 }

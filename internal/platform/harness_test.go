@@ -179,17 +179,10 @@ func (w *world) deploy(app, name string, processes ...string) stead.Release {
 func (w *world) roll(r stead.Release) stead.Release {
 	w.t.Helper()
 	check(w.t, w.MarkRelease(w.system, r.ID, stead.ReleaseRolling))
-	check(w.t, w.ReleaseLive(w.system, r.ID, w.epoch(r.AppID)))
+	check(w.t, w.ReleaseLive(w.system, r.ID))
 	r, err := w.Release(w.admin, string(r.AppID), r.Version)
 	check(w.t, err)
 	return r
-}
-
-func (w *world) epoch(app stead.ID) int {
-	w.t.Helper()
-	a, err := w.App(w.admin, string(app))
-	check(w.t, err)
-	return a.Epoch
 }
 
 func (w *world) live(app string, processes ...string) stead.Release {

@@ -13,22 +13,24 @@ import (
 type ReleaseSpec struct {
 	stead.Release
 	Config stead.Config
-	Epoch  int // of the app: a restart of the same release rolls out again
 }
 
 // Intent is all that the loops need to know of one app.
 type Intent struct {
 	App       stead.App
+	Change    int // number of the last change, for ReportDone
+	Routed    int // what was reported last
+	Settled   int
 	Destroyed bool            // remove everything that runs, then ForgetApp
-	Processes []stead.Process // quantities, sizes, health; commands of the target or live release
+	Processes []stead.Process // quantities, sizes, health, epochs; commands of the target or live release
 	Live      *ReleaseSpec    // serves now; nil: none yet
-	Target    *ReleaseSpec    // to be rolled out; nil: none, or the same as Live
+	Target    *ReleaseSpec    // to be rolled out; nil: none
 	Routes    []stead.Route
 }
 
-func (p *Platform) spec(r store.Release, epoch int) (*ReleaseSpec, error) {
+func (p *Platform) spec(r store.Release) (*ReleaseSpec, error) {
 	config, err := p.unseal(r.AppID, r.Config)
-	return &ReleaseSpec{Release: r.Release, Config: config, Epoch: epoch}, err
+	return &ReleaseSpec{Release: r.Release, Config: config}, err
 }
 
 // Intents returns what is wanted of each app, destroyed ones included. It fails
@@ -63,7 +65,7 @@ func (p *Platform) Intents(ctx context.Context) (out []Intent, err error) {
 }
 
 func (w *work) intent(a store.App, releases []store.Release) (in Intent, err error) {
-	in = Intent{App: w.p.show(a), Destroyed: a.DestroyedAt != nil}
+	in = Intent{App: w.p.show(a), Change: a.Wanted, Routed: a.RoutedAt, Settled: a.SettledAt, Destroyed: a.DestroyedAt != nil}
 	var open []store.Release
 	var live *store.Release
 	for i, r := range releases {
@@ -74,16 +76,12 @@ func (w *work) intent(a store.App, releases []store.Release) (in Intent, err err
 		}
 	}
 	if live != nil {
-		if in.Live, err = w.p.spec(*live, a.LiveEpoch); err != nil {
+		if in.Live, err = w.p.spec(*live); err != nil {
 			return in, err
 		}
 	}
-	next := target(open)
-	if next == nil && live != nil && a.Epoch != a.LiveEpoch {
-		next = live
-	}
-	if next != nil {
-		if in.Target, err = w.p.spec(*next, a.Epoch); err != nil {
+	if next := target(open); next != nil {
+		if in.Target, err = w.p.spec(*next); err != nil {
 			return in, err
 		}
 	}

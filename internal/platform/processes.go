@@ -137,8 +137,7 @@ func (w *work) saveProcesses(a *store.App, was, all []stead.Process, verb string
 	if len(changed) == 0 {
 		return nil
 	}
-	w.wake(TopicApps)
-	return w.event(verb, a, changed)
+	return w.intended(verb, a, changed)
 }
 
 // settings is what of a process is kept.
@@ -213,30 +212,27 @@ func (patch ProcessPatch) apply(v *stead.Process, sizes []stead.Size) error {
 }
 
 // Restart replaces instances without losing a request: of the whole app
-// (target ""), or for a process ("web"). It also starts what was stopped. The
-// epoch is the app's: while anything of the target runs, all of the app is
-// replaced.
+// (target ""), or of a process ("web"). What was stopped is started.
 func (p *Platform) Restart(ctx context.Context, ref, target string) error {
 	return p.change(ctx, func(w *work) error {
 		a, err := w.app(ref, stead.ActWrite)
 		if err != nil {
 			return err
 		}
-		if _, err := w.current(a); err != nil {
+		if _, err = w.current(a); err != nil {
 			return orElse(err, stead.Precondition("the app has no release yet, so nothing runs", "push it first"))
 		}
-		running, err := w.setStopped(a, target, false)
+		_, err = w.eachProcess(a, target, func(v *stead.Process) bool {
+			if !v.Stopped {
+				v.Epoch++
+			}
+			v.Stopped = false
+			return true
+		})
 		if err != nil {
 			return err
 		}
-		if running {
-			a.Epoch, a.UpdatedAt = a.Epoch+1, w.now
-			if err := w.SaveApp(a); err != nil {
-				return err
-			}
-		}
-		w.wake(TopicApps)
-		return w.event("app.restart", &a, map[string]any{"process": target, "epoch": a.Epoch})
+		return w.intended("app.restart", &a, map[string]any{"process": target})
 	})
 }
 
@@ -247,40 +243,43 @@ func (p *Platform) Stop(ctx context.Context, ref, target string) error {
 		if err != nil {
 			return err
 		}
-		running, err := w.setStopped(a, target, true)
-		if err != nil || !running {
+		changed, err := w.eachProcess(a, target, func(v *stead.Process) bool {
+			was := v.Stopped
+			v.Stopped = true
+			return !was
+		})
+		if err != nil || changed == 0 {
 			return err
 		}
-		w.wake(TopicApps)
-		return w.event("app.stop", &a, map[string]any{"process": target})
+		return w.intended("app.stop", &a, map[string]any{"process": target})
 	})
 }
 
-// setStopped stops or starts a process, or all; it reports whether any of them
-// was not stopped before.
-func (w *work) setStopped(a store.App, target string, stopped bool) (running bool, err error) {
+// eachProcess changes a process, or (target "") all, and saves those of which
+// change says that it did. It returns how many.
+func (w *work) eachProcess(a store.App, target string, change func(*stead.Process) bool) (changed int, err error) {
 	all, err := w.processes(a)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	if target != "" {
 		v, err := find(all, target)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		all = []stead.Process{*v}
 	}
 	for _, v := range all {
-		running = running || !v.Stopped
-		if v.Stopped == stopped {
+		if !change(&v) {
 			continue
 		}
-		v.Stopped, v.UpdatedAt = stopped, &w.now
+		v.UpdatedAt = &w.now
 		if err := w.SaveProcess(a.ID, v); err != nil {
-			return false, err
+			return changed, err
 		}
+		changed++
 	}
-	return running, nil
+	return changed, nil
 }
 
 // Instances returns the instances of an app as last seen, those of tasks too.

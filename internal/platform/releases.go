@@ -35,8 +35,7 @@ func (w *work) makeRelease(a *store.App, r store.Release) (store.Release, error)
 	if err := w.SaveApp(*a); err != nil {
 		return r, err
 	}
-	w.wake(TopicApps)
-	return r, w.event("release.create", a, map[string]any{"release": r.Version, "description": r.Description, "by": r.By})
+	return r, w.intended("release.create", a, map[string]any{"release": r.Version, "description": r.Description, "by": r.By})
 }
 
 func (w *work) supersedePending(a *store.App) error {
@@ -211,8 +210,7 @@ func (p *Platform) MarkRelease(ctx context.Context, id stead.ID, state stead.Rel
 		if err := w.SaveReleaseState(r); err != nil {
 			return err
 		}
-		w.wake(TopicApps)
-		return w.event("release.start", &a, map[string]any{"release": r.Version, "state": state})
+		return w.intended("release.start", &a, map[string]any{"release": r.Version, "state": state})
 	})
 }
 
@@ -228,16 +226,16 @@ func (w *work) ours(id stead.ID) (a store.App, r store.Release, err error) {
 	return a, r, err
 }
 
-// ReleaseLive makes the release, in that epoch of its app, the one that serves,
-// and the former superseded. Saying it again changes nothing.
-func (p *Platform) ReleaseLive(ctx context.Context, id stead.ID, epoch int) error {
+// ReleaseLive makes the release the one that serves, and the former superseded.
+// Saying it again changes nothing.
+func (p *Platform) ReleaseLive(ctx context.Context, id stead.ID) error {
 	return p.change(ctx, func(w *work) error {
 		a, r, err := w.ours(id)
 		if err != nil {
 			return err
 		}
 		if a.LiveID == id {
-			return w.epochLive(a, epoch)
+			return nil
 		}
 		if r.State != stead.ReleaseRolling || a.DestroyedAt != nil {
 			return stead.Conflict(fmt.Sprintf("v%d is %s, not rolling", r.Version, r.State), "leave it")
@@ -256,25 +254,12 @@ func (p *Platform) ReleaseLive(ctx context.Context, id stead.ID, epoch int) erro
 		if err := w.SaveReleaseState(r); err != nil {
 			return err
 		}
-		a.LiveID, a.Release, a.LiveEpoch, a.UpdatedAt = r.ID, r.Version, epoch, w.now
+		a.LiveID, a.Release, a.UpdatedAt = r.ID, r.Version, w.now
 		if err := w.SaveApp(a); err != nil {
 			return err
 		}
-		w.wake(TopicApps)
-		return w.event("release.live", &a, map[string]any{"release": r.Version, "url": p.show(a).URL})
+		return w.intended("release.live", &a, map[string]any{"release": r.Version, "url": p.show(a).URL})
 	})
-}
-
-func (w *work) epochLive(a store.App, epoch int) error {
-	if epoch <= a.LiveEpoch {
-		return nil
-	}
-	a.LiveEpoch = epoch
-	if err := w.SaveApp(a); err != nil {
-		return err
-	}
-	w.wake(TopicApps)
-	return w.event("app.restarted", &a, map[string]any{"epoch": epoch})
 }
 
 // ReleaseFailed gives the release up, with the reason for people. What was live
@@ -292,7 +277,6 @@ func (p *Platform) ReleaseFailed(ctx context.Context, id stead.ID, reason string
 		if err := w.SaveReleaseState(r); err != nil {
 			return err
 		}
-		w.wake(TopicApps)
-		return w.event("release.fail", &a, map[string]any{"release": r.Version, "reason": reason})
+		return w.intended("release.fail", &a, map[string]any{"release": r.Version, "reason": reason})
 	})
 }

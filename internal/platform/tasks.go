@@ -217,7 +217,7 @@ func (w *work) job(t store.Task) (j TaskJob, err error) {
 	if err != nil {
 		return j, err
 	}
-	spec, err := w.p.spec(r, a.Epoch)
+	spec, err := w.p.spec(r)
 	if err != nil {
 		return j, err
 	}

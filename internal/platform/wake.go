@@ -13,6 +13,7 @@ const (
 	TopicEvents Topic = "events" // anything happened
 
 	topicInstances Topic = "instances" // an observation changed
+	topicDone      Topic = "done"      // a change was carried out
 )
 
 // Wakes returns a channel that receives a hint, at most one pending, whenever

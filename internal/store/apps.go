@@ -11,38 +11,51 @@ type App struct {
 	stead.App
 	Host        string   // its platform domain
 	LiveID      stead.ID // the release that serves; empty: none
-	LiveEpoch   int      // the epoch that serves
 	Config      []byte   // sealed JSON of a stead.Config; nil: empty
 	Builds      int      // last number given, and so on
 	Releases    int
 	Tasks       int
+	Wanted      int // number of the last change of what shall run or be routed
+	RoutedAt    int // the change that the router was last seen to serve by
+	SettledAt   int // the change that was last seen carried out
 	DestroyedAt *time.Time
 }
 
-const appQuery = `SELECT a.id, a.name, a.space_id, s.name, s.org_id, o.name, a.region, a.host, a.maintenance, a.epoch,
-	a.live_id, a.live_version, a.live_epoch, a.config, a.builds, a.releases, a.tasks, a.created_at, a.updated_at, a.destroyed_at
+const appQuery = `SELECT a.id, a.name, a.space_id, s.name, s.org_id, o.name, a.region, a.host, a.maintenance,
+	a.live_id, a.live_version, a.config, a.builds, a.releases, a.tasks, a.wanted, a.routed, a.settled, a.created_at, a.updated_at, a.destroyed_at
 	FROM apps a JOIN spaces s ON s.id = a.space_id JOIN orgs o ON o.id = s.org_id `
 
 func scanApp(r row) (a App, err error) {
-	err = r.Scan(&a.ID, &a.Name, &a.SpaceID, &a.Space, &a.OrgID, &a.Org, &a.Region, &a.Host, &a.Maintenance, &a.Epoch,
-		&a.LiveID, &a.Release, &a.LiveEpoch, &a.Config, &a.Builds, &a.Releases, &a.Tasks,
+	err = r.Scan(&a.ID, &a.Name, &a.SpaceID, &a.Space, &a.OrgID, &a.Org, &a.Region, &a.Host, &a.Maintenance,
+		&a.LiveID, &a.Release, &a.Config, &a.Builds, &a.Releases, &a.Tasks, &a.Wanted, &a.RoutedAt, &a.SettledAt,
 		stamp{&a.CreatedAt}, stamp{&a.UpdatedAt}, stamp{&a.DestroyedAt})
 	return a, err
 }
 
 // InsertApp adds an app; ErrDuplicate if the space has one of that name.
 func (tx *Tx) InsertApp(a App) error {
-	return tx.insert(`INSERT INTO apps (id, space_id, name, region, host, maintenance, epoch, live_id, live_version, live_epoch,
-		config, builds, releases, tasks, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, '', 0, 0, $8, 0, 0, 0, $9, $10)`,
-		a.ID, a.SpaceID, a.Name, a.Region, a.Host, a.Maintenance, a.Epoch, a.Config, micros(a.CreatedAt), micros(a.UpdatedAt))
+	return tx.insert(`INSERT INTO apps (id, space_id, name, region, host, maintenance, live_id, live_version,
+		config, builds, releases, tasks, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, '', 0, $7, 0, 0, 0, $8, $9)`,
+		a.ID, a.SpaceID, a.Name, a.Region, a.Host, a.Maintenance, a.Config, micros(a.CreatedAt), micros(a.UpdatedAt))
 }
 
-// SaveApp writes what may change of an app, all of it.
+// SaveApp writes what may change of an app, but how far it is carried out.
 func (tx *Tx) SaveApp(a App) error {
-	return tx.must(`UPDATE apps SET name = $2, host = $3, maintenance = $4, epoch = $5, live_id = $6, live_version = $7, live_epoch = $8,
-		config = $9, builds = $10, releases = $11, tasks = $12, updated_at = $13, destroyed_at = $14 WHERE id = $1`,
-		a.ID, a.Name, a.Host, a.Maintenance, a.Epoch, a.LiveID, a.Release, a.LiveEpoch,
+	return tx.must(`UPDATE apps SET name = $2, host = $3, maintenance = $4, live_id = $5, live_version = $6,
+		config = $7, builds = $8, releases = $9, tasks = $10, updated_at = $11, destroyed_at = $12 WHERE id = $1`,
+		a.ID, a.Name, a.Host, a.Maintenance, a.LiveID, a.Release,
 		a.Config, a.Builds, a.Releases, a.Tasks, micros(a.UpdatedAt), microsOrNull(a.DestroyedAt))
+}
+
+// AppWanted counts a change of what shall run or be routed.
+func (tx *Tx) AppWanted(id stead.ID) error {
+	return tx.must(`UPDATE apps SET wanted = wanted + 1 WHERE id = $1`, id)
+}
+
+// SaveAppDone records the changes that the router serves by and that are
+// carried out.
+func (tx *Tx) SaveAppDone(id stead.ID, routed, settled int) error {
+	return tx.exec(`UPDATE apps SET routed = $2, settled = $3 WHERE id = $1`, id, routed, settled)
 }
 
 // AppByID returns an app, also one that is being destroyed.
@@ -71,24 +84,25 @@ func (tx *Tx) CountApps(space stead.ID) (n int, err error) {
 // DeleteApp removes an app with everything that belongs to it but its events.
 func (tx *Tx) DeleteApp(id stead.ID) error { return tx.must(`DELETE FROM apps WHERE id = $1`, id) }
 
-const processColumns = `type, quantity, size, health_path, boot_limit, stop_grace, stopped, updated_at`
+const processColumns = `type, quantity, size, health_path, boot_limit, stop_grace, stopped, epoch, updated_at`
 
 func scanProcess(r row) (p stead.Process, err error) {
-	err = r.Scan(&p.Type, &p.Quantity, &p.Size, &p.Health.Path, &p.Health.BootLimit, &p.StopGrace, &p.Stopped, stamp{&p.UpdatedAt})
+	err = r.Scan(&p.Type, &p.Quantity, &p.Size, &p.Health.Path, &p.Health.BootLimit, &p.StopGrace, &p.Stopped, &p.Epoch, stamp{&p.UpdatedAt})
 	return p, err
 }
 
 // InsertProcess adds a process; ErrDuplicate if the app has one of that type.
 func (tx *Tx) InsertProcess(app stead.ID, p stead.Process) error {
-	return tx.insert(`INSERT INTO processes (app_id, `+processColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, microsOrNull(p.UpdatedAt))
+	return tx.insert(`INSERT INTO processes (app_id, `+processColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, p.Epoch, microsOrNull(p.UpdatedAt))
 }
 
 // SaveProcess writes all of a process but its command, which is the release's.
 func (tx *Tx) SaveProcess(app stead.ID, p stead.Process) error {
-	return tx.must(`UPDATE processes SET quantity = $3, size = $4, health_path = $5, boot_limit = $6, stop_grace = $7, stopped = $8, updated_at = $9
+	return tx.must(`UPDATE processes SET quantity = $3, size = $4, health_path = $5, boot_limit = $6, stop_grace = $7, stopped = $8, epoch = $9,
+		updated_at = $10
 		WHERE app_id = $1 AND type = $2`,
-		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, microsOrNull(p.UpdatedAt))
+		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, p.Epoch, microsOrNull(p.UpdatedAt))
 }
 
 // Processes returns the processes of an app, web first.

@@ -114,7 +114,7 @@ func roundTripPeople(t *testing.T, tx *Tx, a App) {
 }
 
 func roundTripApp(t *testing.T, tx *Tx, a App) {
-	a.Config, a.Maintenance, a.Epoch, a.Builds = []byte{1, 0, 255}, true, 3, 7
+	a.Config, a.Maintenance, a.Builds = []byte{1, 0, 255}, true, 7
 	check(t, tx.SaveApp(a))
 	got, err := tx.AppsNamed("acme", "", "hello")
 	check(t, err)

@@ -52,7 +52,7 @@ func (p *Platform) Create(name string) stead.App {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	a := &app{config: stead.Config{}}
-	a.App = stead.App{ID: stead.NewID(time.Now()), Name: name, Space: "default", Region: "default", URL: "http://" + name + ".test", Epoch: 1}
+	a.App = stead.App{ID: stead.NewID(time.Now()), Name: name, Space: "default", Region: "default", URL: "http://" + name + ".test"}
 	a.Routes = []stead.Route{{ID: stead.NewID(time.Now()), AppID: a.App.ID, Host: name + ".test", Path: "/", Process: "web"}}
 	p.apps = append(p.apps, a)
 	p.wake()
@@ -65,6 +65,7 @@ func (p *Platform) Change(id stead.ID, f func(in *platform.Intent)) {
 	defer p.mu.Unlock()
 	if a := p.find(string(id)); a != nil {
 		f(&a.Intent)
+		a.Intent.Change++
 	}
 	p.wake()
 }
@@ -77,13 +78,14 @@ func (p *Platform) Release1(id stead.ID, img stead.Image) *platform.ReleaseSpec 
 }
 
 func (p *Platform) release(a *app, img stead.Image) *platform.ReleaseSpec {
-	r := &platform.ReleaseSpec{Config: a.config, Epoch: a.App.Epoch}
+	r := &platform.ReleaseSpec{Config: a.config}
 	r.Release = stead.Release{ID: stead.NewID(time.Now()), AppID: a.App.ID, Version: len(a.releases) + 1, State: stead.ReleasePending, Image: img, CreatedAt: time.Now()}
 	if t := a.Target; t != nil && a.Live != nil && t.ID != a.Live.ID || t != nil && a.Live == nil {
 		p.spec(t.ID).State = stead.ReleaseSuperseded
 	}
 	a.releases = append(a.releases, r)
 	a.Target = r
+	a.Change++
 	p.wake()
 	return r
 }
@@ -149,10 +151,6 @@ func (p *Platform) Intents(context.Context) ([]platform.Intent, error) {
 		in := a.Intent
 		in.Processes = append([]stead.Process(nil), in.Processes...)
 		in.Live, in.Target = clone(in.Live), clone(in.Target)
-		if in.Live != nil && in.Target == nil && in.App.Epoch != in.Live.Epoch {
-			in.Target = clone(in.Live)
-			in.Target.Epoch = in.App.Epoch
-		}
 		out = append(out, in)
 	}
 	return out, nil
@@ -180,6 +178,7 @@ func (p *Platform) target(call string, id stead.ID, f func(a *app)) error {
 	for _, a := range p.apps {
 		if a.Target != nil && a.Target.ID == id {
 			f(a)
+			a.Change++
 			p.wake()
 			return nil
 		}
@@ -187,23 +186,14 @@ func (p *Platform) target(call string, id stead.ID, f func(a *app)) error {
 	return stead.Conflict("not the target", "")
 }
 
-func (p *Platform) ReleaseLive(_ context.Context, id stead.ID, epoch int) error {
-	p.mu.Lock()
-	for _, a := range p.apps {
-		if a.Live != nil && a.Live.ID == id {
-			a.Live.Epoch = epoch
-			p.mu.Unlock()
-			return nil
-		}
-	}
-	p.mu.Unlock()
+func (p *Platform) ReleaseLive(_ context.Context, id stead.ID) error {
 	return p.target("ReleaseLive", id, func(a *app) {
 		if a.Live != nil {
 			a.Live.State = stead.ReleaseSuperseded
 		}
 		r := p.spec(id)
 		now := time.Now()
-		r.State, r.LiveAt, r.Epoch = stead.ReleaseLive, &now, epoch
+		r.State, r.LiveAt = stead.ReleaseLive, &now
 		a.Live, a.Target = r, nil
 	})
 }
@@ -236,6 +226,27 @@ func (p *Platform) ReportInstances(_ context.Context, id stead.ID, all []stead.I
 	defer p.mu.Unlock()
 	p.Instances[id] = all
 	return nil
+}
+
+func (p *Platform) ReportDone(_ context.Context, id stead.ID, routed, settled int) error {
+	if err := p.fault("ReportDone"); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a := p.find(string(id)); a != nil {
+		a.Routed, a.Settled = routed, settled
+	}
+	return nil
+}
+
+// Settled reports whether the loops say that all changes of the app are
+// carried out.
+func (p *Platform) Settled(id stead.ID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.find(string(id))
+	return a != nil && a.Intent.Routed == a.Change && a.Intent.Settled == a.Change
 }
 
 // AddTask opens a task of the app's live release.
