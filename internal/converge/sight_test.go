@@ -13,7 +13,7 @@ import (
 // that turn must neither publish a table nor plan, as its apps look dead.
 func TestLateSight(t *testing.T) {
 	l := New(Deps{Engines: map[string]engine.Engine{"default": nil}})
-	app := stead.App{ID: stead.NewID(time.Now()), Name: "hello", Region: "default", Epoch: 1}
+	app := stead.App{ID: stead.NewID(time.Now()), Name: "hello", Region: "default"}
 	turned := &turn{known: true, apps: []*appTurn{{in: platform.Intent{App: app}, mem: l.mem.app(app.ID)}}}
 	l.look(turned)
 	l.seen.replace("default", map[string]engine.Status{})
