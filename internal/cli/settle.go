@@ -43,6 +43,9 @@ func (sh *shell) awaitSettled(ctx context.Context, c *client.Client, app, proces
 			return err
 		}
 		missing, err := sh.missing(ctx, c, app, process)
+		if limited.Err() != nil {
+			return lateSettle(ctx, shown)
+		}
 		if err != nil {
 			return err
 		}
