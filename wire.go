@@ -106,10 +106,11 @@ type NewToken struct {
 
 // NewRoute is the wish for a route. Path "" is "/", Process "" is web.
 type NewRoute struct {
-	Host        string `json:"host"`
-	Path        string `json:"path,omitempty"`
-	Process     string `json:"process,omitempty"`
-	StripPrefix bool   `json:"strip_prefix,omitempty"`
+	Host        string      `json:"host"`
+	Path        string      `json:"path,omitempty"`
+	Process     string      `json:"process,omitempty"`
+	StripPrefix bool        `json:"strip_prefix,omitempty"`
+	Policy      RoutePolicy `json:"policy,omitzero"`
 }
 
 // ConfigChange is the answer to a change of an app's config: what it is now and

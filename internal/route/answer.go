@@ -70,10 +70,12 @@ func (c *conn) answerFailed(u *upstream, err error, got int) (again bool) {
 	case x.body != nil && c.uploadFault() != nil:
 		x.fault = c.uploadFault()
 	case garbage:
+		x.b.broke(now())
 		x.fault = &faultBadAnswer
 	case u.reused && got == 0 && c.repeatable():
 		return true
 	default:
+		x.b.broke(now())
 		x.fault = &faultClosed
 	}
 	return false
@@ -91,6 +93,8 @@ func (c *conn) uploadFault() *fault {
 		return nil
 	case b.err == errChunk:
 		return &faultBadBody
+	case b.err == errBodySize:
+		return &faultTooLarge
 	default:
 		return &faultClientLeft
 	}
@@ -120,6 +124,7 @@ func (c *conn) relay(u *upstream, in []byte, end, w int) (keep, reuse, again boo
 	x := &c.x
 	c.enter(phaseStream)
 	x.status = c.ans.status
+	x.b.well()
 	if c.ans.status == 101 {
 		return c.upgrade(u, in[end:w])
 	}
@@ -256,6 +261,7 @@ func (c *conn) appendAnswer(o []byte, f framing) []byte {
 			o = append(append(append(o, "X-Request-Id: "...), c.x.id...), "\r\n"...)
 		}
 		o = append(o, "Via: 1.1 stead-router\r\n"...)
+		o = append(o, c.x.cookie...)
 	}
 	return append(o, "\r\n"...)
 }

@@ -49,22 +49,28 @@ func (c *Client) Stats(ctx context.Context) (s Stats, err error) {
 // Lines yields access lines in the order the requests ended, until ctx ends, or
 // an error when the router does; call it again then. Each line goes to one reader.
 func (c *Client) Lines(ctx context.Context) iter.Seq2[AccessLine, error] {
-	return func(yield func(AccessLine, error) bool) {
-		resp, err := c.do(ctx, "GET", "/lines", nil)
+	return follow[AccessLine](ctx, c, "/lines")
+}
+
+// follow yields what the router streams.
+func follow[T any](ctx context.Context, c *Client, path string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		resp, err := c.do(ctx, "GET", path, nil)
 		if err != nil {
-			yield(AccessLine{}, err)
+			yield(none, err)
 			return
 		}
 		defer resp.Body.Close()
 		for dec := json.NewDecoder(resp.Body); ; {
-			var l AccessLine
-			if err := dec.Decode(&l); err != nil {
+			var x T
+			if err := dec.Decode(&x); err != nil {
 				if ctx.Err() == nil {
-					yield(l, stead.Unavailable("the router's lines ended", "it may be restarting; follow again", err))
+					yield(x, stead.Unavailable("the router's stream ended", "it may be restarting; follow again", err))
 				}
 				return
 			}
-			if !yield(l, nil) {
+			if !yield(x, nil) {
 				return
 			}
 		}

@@ -43,6 +43,9 @@ type conn struct {
 	ans  head
 	host []byte // lower case, no port
 
+	headLen int                    // of the request, in bytes
+	limits  atomic.Pointer[Limits] // of the request's route; nil: the router's
+
 	ph      atomic.Int32
 	since   atomic.Int64                           // when the phase began or last moved
 	expired atomic.Bool                            // the sweep broke the connection off
@@ -94,6 +97,7 @@ func (c *conn) serve() {
 			return
 		}
 		c.r += end
+		c.headLen = end
 		c.out = getBuffer()[:0]
 		keep := c.exchange()
 		putBuffer(c.out[:cap(c.out)])
@@ -245,6 +249,9 @@ func (c *conn) left() (gone bool) {
 
 // check is the sweep's look at the connection.
 func (c *conn) check(at int64, l Limits) {
+	if own := c.limits.Load(); own != nil {
+		l = *own
+	}
 	p, age := c.is(), time.Duration(at-c.since.Load())
 	var limit time.Duration
 	switch p {

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,8 @@ func (s *server) control(ctx context.Context) (net.Listener, error) {
 	mux.HandleFunc("POST /drained", s.postDrained)
 	mux.HandleFunc("GET /lines", s.getLines)
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(s.core.stats()) })
+	mux.HandleFunc("GET /wanted", s.getWanted)
+	mux.HandleFunc("GET /activity", func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(s.core.activity()) })
 	srv := &http.Server{Handler: mux, BaseContext: func(net.Listener) context.Context { return ctx }}
 	go srv.Serve(ln)
 	go s.giveAway(give)
@@ -76,6 +79,11 @@ func (s *server) putTable(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := save(s.tableFile(), &t); err != nil {
 		s.cfg.Log.Error("table not saved", "error", err)
+		if err := os.Remove(s.tableFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			// A restart would serve addresses of the old table that are given up.
+			writeError(w, stead.Unavailable("the router can neither save its table nor remove the old one", "make room in its state directory", err))
+			return
+		}
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -132,9 +140,22 @@ func writeError(w http.ResponseWriter, err error) {
 	json.NewEncoder(w).Encode(e)
 }
 
+// savedTable is a table on disk. It holds for one boot of the machine: none of
+// its instances outlives that, and their addresses are given anew after it.
+type savedTable struct {
+	*Table
+	Boot string `json:"boot"`
+}
+
+// bootID tells the boots of the machine apart; "" where nothing does.
+func bootID() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return string(bytes.TrimSpace(b))
+}
+
 // save writes the table so that a crash leaves the old or the new one.
 func save(path string, t *Table) error {
-	b, err := json.Marshal(t)
+	b, err := json.Marshal(savedTable{t, bootID()})
 	if err != nil {
 		return err
 	}
@@ -165,9 +186,12 @@ func (k *core) load(path string) error {
 	if err != nil {
 		return err
 	}
-	var t Table
+	var t savedTable
 	if err := json.Unmarshal(b, &t); err != nil {
 		return err
 	}
-	return k.publish(&t)
+	if t.Table == nil || t.Boot != bootID() {
+		return errors.New("it is of an earlier boot of the machine")
+	}
+	return k.publish(t.Table)
 }

@@ -24,6 +24,7 @@ type Limits struct {
 	FirstByte time.Duration // of an answer; 30 s (H12)
 	Stream    time.Duration // without a byte either way; 55 s (H15, H28)
 	Boot      time.Duration // that a request is held while no instance is there; 10 s (H20)
+	Wake      time.Duration // that a request is held while its app wakes; 30 s (H20)
 	Sweep     time.Duration // how often time-outs are looked at; 1 s
 }
 
@@ -39,6 +40,7 @@ func (l Limits) orDefaults() Limits {
 	set(&l.FirstByte, 30*time.Second)
 	set(&l.Stream, 55*time.Second)
 	set(&l.Boot, 10*time.Second)
+	set(&l.Wake, 30*time.Second)
 	set(&l.Sweep, time.Second)
 	return l
 }
@@ -71,6 +73,7 @@ type core struct {
 	lines    *ring
 	count    counters
 	holding  atomic.Int64
+	wants    *wants
 	draining atomic.Bool
 	stopped  chan struct{} // closed with draining
 
@@ -89,12 +92,11 @@ type shard struct {
 
 func newCore(cfg Config) *core {
 	k := &core{limits: cfg.Limits.orDefaults(), trusted: cfg.Trusted, maxConns: int64(cfg.MaxConns), log: cfg.Log,
-		lines: newRing(8192), stopped: make(chan struct{}), backends: map[string]*backend{}, leaving: map[*backend]struct{}{}}
+		lines: newRing(8192), wants: newWants(), stopped: make(chan struct{}), backends: map[string]*backend{}, leaving: map[*backend]struct{}{}}
 	for i := range k.shards {
 		k.shards[i].conns = map[*conn]struct{}{}
 	}
-	empty, _ := compile(&Table{}, nil)
-	k.table.Store(empty)
+	k.table.Store(&lookup{next: make(chan struct{}), limits: k.limits})
 	return k
 }
 
@@ -107,7 +109,7 @@ func (k *core) publish(t *Table) error {
 		return stead.Conflict(fmt.Sprintf("table %d is older than table %d, which is served", t.Version, old.version), "make a table with a higher version")
 	}
 	fresh := make(map[string]*backend, len(k.backends))
-	l, err := compile(t, func(b Backend) *backend { return k.keep(fresh, b) })
+	l, err := compile(t, old, func(b Backend) *backend { return k.keep(fresh, b) })
 	if err != nil {
 		return err
 	}
@@ -196,9 +198,7 @@ func (k *core) newConn(nc, under net.Conn, secure bool) *conn {
 	if a, err := netip.ParseAddrPort(under.RemoteAddr().String()); err == nil {
 		ip := a.Addr().Unmap()
 		c.remote = ip.WithZone("").String()
-		for _, p := range k.trusted {
-			c.trust = c.trust || p.Contains(ip)
-		}
+		c.trust = k.trusts(ip)
 	}
 	if _, p, err := net.SplitHostPort(under.LocalAddr().String()); err == nil {
 		c.port = p

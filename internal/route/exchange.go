@@ -19,7 +19,9 @@ type exchange struct {
 	service time.Duration
 	status  int
 	bytes   int64
-	sent    bool // some of the answer has been written
+	max     int64  // bytes that the body may have; 0: any
+	cookie  []byte // a field that the answer carries
+	sent    bool   // some of the answer has been written
 	small   []byte
 	body    *upload
 	fault   *fault
@@ -51,11 +53,14 @@ func (c *conn) exchange() bool {
 	if x.id = c.req.get(fieldRequestID); !validRequestID(x.id) {
 		x.id = x.newID()
 	}
+	if c.limits.Load() != nil {
+		c.limits.Store(nil)
+	}
 	c.setHost()
 	c.core.count.requests.Add(1)
 	keep := c.route()
 	if x.b != nil {
-		x.b.inflight.Add(-1)
+		x.b.done()
 	}
 	if x.fault != nil && !x.sent {
 		bodyless := c.req.length <= 0 && !c.req.chunked && !c.expired.Load()
@@ -89,10 +94,9 @@ func (c *conn) route() bool {
 	for attempt := 0; ; attempt++ {
 		f := c.choose(tried)
 		if f != nil {
-			if attempt > 0 && f.Code != "H80" {
-				return false // the fault of the last try says more
-			}
-			x.fault = f
+			if x.fault == nil || f == &faultMaintenance {
+				x.fault = f
+			} // else the fault of the last try says more
 			return false
 		}
 		x.fault = nil
@@ -103,7 +107,7 @@ func (c *conn) route() bool {
 		if x.fault != nil {
 			tried = append(tried, x.b)
 		}
-		x.b.inflight.Add(-1)
+		x.b.done()
 		x.b = nil
 	}
 }
@@ -114,49 +118,6 @@ func (c *conn) takeSmallBody() {
 	if n := c.req.length; n > 0 && n <= int64(c.w-c.r) && n < 16<<10 {
 		c.x.small = c.buf[c.r : c.r+int(n)]
 		c.r += int(n)
-	}
-}
-
-// choose sets x.t and x.b, waiting for an instance that is about to come.
-func (c *conn) choose(tried []*backend) *fault {
-	x := &c.x
-	until := x.start + int64(c.core.limits.Boot)
-	for {
-		l := c.core.table.Load()
-		x.t = l.find(c.host, c.req.path)
-		if f := c.core.closed(x.t); f != nil {
-			return f
-		}
-		if x.b = x.t.pick(now(), tried); x.b != nil {
-			return nil
-		}
-		if len(tried) > 0 && len(tried) >= len(x.t.backends) || x.t.Quantity == 0 || x.t.Crashed {
-			return x.t.none()
-		}
-		if len(tried) > 0 || !c.hold(l, until) {
-			return x.t.none()
-		}
-	}
-}
-
-// hold waits for the next table.
-func (c *conn) hold(l *lookup, until int64) bool {
-	left := until - now()
-	if left <= 0 || c.core.holding.Add(1) > maxHolding {
-		c.core.holding.Add(-1)
-		return false
-	}
-	defer c.core.holding.Add(-1)
-	c.enter(phaseHold)
-	t := time.NewTimer(time.Duration(left))
-	defer t.Stop()
-	select {
-	case <-l.next:
-		return true
-	case <-t.C:
-		return false
-	case <-c.core.stopped:
-		return false
 	}
 }
 
@@ -173,6 +134,9 @@ func (c *conn) try(attempt int) (keep, again bool) {
 		var err error
 		u, err = x.b.connect(context.Background(), c.core.limits.Connect)
 		x.connect = time.Duration(now() - begin)
+		if err == errRetired {
+			return false, true
+		}
 		if err != nil {
 			x.b.eject(now())
 			if x.fault = &faultRefused; isTimeout(err) {
@@ -272,8 +236,8 @@ func (c *conn) appendOwn(o []byte) []byte {
 		proto = "https"
 	}
 	o = append(append(append(o, "X-Request-Id: "...), c.x.id...), "\r\nX-Forwarded-For: "...)
-	if v := c.req.get(fieldForwardedFor); c.trust && len(v) > 0 {
-		o = append(append(o, v...), ", "...)
+	if c.trust {
+		o = c.appendForwarded(o)
 	}
 	o = append(append(o, c.remote...), "\r\nX-Forwarded-Proto: "...)
 	if v := c.req.get(fieldForwardedProto); c.trust && (string(v) == "http" || string(v) == "https") {

@@ -1,10 +1,6 @@
 package route
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"html"
 	"net/http"
 	"strconv"
 )
@@ -17,27 +13,34 @@ type fault struct {
 	Desc   string // in the access line
 	What   string // for the visitor
 	Hint   string // what to try
+	Head   string // fields of the answer, with their line ends
 }
 
 const logsHint = "If it is yours, stead logs --source router shows this request; stead ps shows its instances."
 
 var (
-	faultCrashed     = fault{"H10", 503, "App crashed", "The application has crashed.", "If it is yours, stead logs shows why, stead restart starts it again."}
-	faultFirstByte   = fault{"H12", 503, "Request timeout", "The application did not answer in time.", logsHint}
-	faultClosed      = fault{"H13", 503, "Connection closed without response", "The application closed the connection without an answer.", logsHint}
-	faultNone        = fault{"H14", 503, "No web processes running", "The application runs no instances.", "If it is yours, stead scale web=1 starts one."}
-	faultIdle        = fault{"H15", 503, "Idle connection", "Nothing was sent for too long.", logsHint}
-	faultBadAnswer   = fault{"H17", 503, "Poorly formatted HTTP response", "The application's answer is not valid HTTP.", logsHint}
-	faultInterrupted = fault{"H18", 503, "Server Request Interrupted", "The application broke its answer off.", logsHint}
-	faultConnect     = fault{"H19", 503, "Backend connection timeout", "The application did not accept the connection in time.", logsHint}
-	faultBoot        = fault{"H20", 503, "App boot timeout", "The application is still starting.", "Try again in a moment. " + logsHint}
-	faultRefused     = fault{"H21", 503, "Backend connection refused", "The application refused the connection.", logsHint}
-	faultBadBody     = fault{"H26", 400, "Request error", "The chunked body of this request is malformed.", "Send a well-formed HTTP request."}
-	faultClientLeft  = fault{"H27", 499, "Client Request Interrupted", "The client left before the answer.", "Try again."}
-	faultClientIdle  = fault{"H28", 408, "Client Connection Idle", "The body of this request stopped coming.", "Try again."}
-	faultMaintenance = fault{"H80", 503, "Maintenance mode", "The application is in maintenance.", "Try again later. If it is yours, stead maintenance off ends it."}
-	faultBlank       = fault{"H81", 503, "Blank app", "Nothing has been deployed here yet.", "If it is yours, git push stead main deploys it."}
-	faultUnknown     = fault{"H99", 404, "No such host", "There is no application at this address.", "Check the address. If it is yours, stead domains lists what answers."}
+	faultCrashed     = fault{Code: "H10", Status: 503, Desc: "App crashed", What: "The application has crashed.", Hint: "If it is yours, stead logs shows why, stead restart starts it again."}
+	faultFirstByte   = fault{Code: "H12", Status: 503, Desc: "Request timeout", What: "The application did not answer in time.", Hint: logsHint}
+	faultClosed      = fault{Code: "H13", Status: 503, Desc: "Connection closed without response", What: "The application closed the connection without an answer.", Hint: logsHint}
+	faultBacklog     = fault{Code: "H11", Status: 503, Desc: "Backlog too deep", What: "The application has more requests than it can take.", Hint: "Try again in a moment. " + logsHint, Head: "Retry-After: 1\r\n"}
+	faultNone        = fault{Code: "H14", Status: 503, Desc: "No web processes running", What: "The application runs no instances.", Hint: "If it is yours, stead scale web=1 starts one."}
+	faultIdle        = fault{Code: "H15", Status: 503, Desc: "Idle connection", What: "Nothing was sent for too long.", Hint: logsHint}
+	faultBadAnswer   = fault{Code: "H17", Status: 503, Desc: "Poorly formatted HTTP response", What: "The application's answer is not valid HTTP.", Hint: logsHint}
+	faultInterrupted = fault{Code: "H18", Status: 503, Desc: "Server Request Interrupted", What: "The application broke its answer off.", Hint: logsHint}
+	faultConnect     = fault{Code: "H19", Status: 503, Desc: "Backend connection timeout", What: "The application did not accept the connection in time.", Hint: logsHint}
+	faultBoot        = fault{Code: "H20", Status: 503, Desc: "App boot timeout", What: "The application is still starting.", Hint: "Try again in a moment. " + logsHint}
+	faultRefused     = fault{Code: "H21", Status: 503, Desc: "Backend connection refused", What: "The application refused the connection.", Hint: logsHint}
+	faultBadBody     = fault{Code: "H26", Status: 400, Desc: "Request error", What: "The chunked body of this request is malformed.", Hint: "Send a well-formed HTTP request."}
+	faultClientLeft  = fault{Code: "H27", Status: 499, Desc: "Client Request Interrupted", What: "The client left before the answer.", Hint: "Try again."}
+	faultClientIdle  = fault{Code: "H28", Status: 408, Desc: "Client Connection Idle", What: "The body of this request stopped coming.", Hint: "Try again."}
+	faultMaintenance = fault{Code: "H80", Status: 503, Desc: "Maintenance mode", What: "The application is in maintenance.", Hint: "Try again later. If it is yours, stead maintenance off ends it."}
+	faultBlank       = fault{Code: "H81", Status: 503, Desc: "Blank app", What: "Nothing has been deployed here yet.", Hint: "If it is yours, git push stead main deploys it."}
+	faultRate        = fault{Code: "S10", Status: 429, Desc: "Rate limited", What: "Too many requests.", Hint: "Wait as long as Retry-After says."}
+	faultForbidden   = fault{Code: "S11", Status: 403, Desc: "Address not allowed", What: "This address may not enter.", Hint: "If it is yours, stead routes shows who may."}
+	faultLogin       = fault{Code: "S12", Status: 401, Desc: "Login required", What: "A user name and a password are needed.", Hint: "Try again with the right ones.", Head: "WWW-Authenticate: Basic realm=\"restricted\", charset=\"UTF-8\"\r\n"}
+	faultTooLarge    = fault{Code: "S13", Status: 413, Desc: "Request body too large", What: "The body of this request is larger than the application takes.", Hint: "Send less at once."}
+	faultHeadLimit   = fault{Code: "S14", Status: 431, Desc: "Request head too large", What: "The head of this request is larger than the application takes.", Hint: "Send fewer or shorter fields and cookies."}
+	faultUnknown     = fault{Code: "H99", Status: 404, Desc: "No such host", What: "There is no application at this address.", Hint: "Check the address. If it is yours, stead domains lists what answers."}
 )
 
 // closed is the fault of a target that takes no requests at all.
@@ -66,13 +69,17 @@ func (t *target) none() *fault {
 
 // answerFault answers with a small page and reports whether that was written.
 func (c *conn) answerFault(f fault) bool {
-	body, kind := f.page(c.req.get(fieldAccept), string(c.x.id))
+	body, kind := c.page(&f)
 	keep := c.keepAlive() && c.req.host != nil && c.req.length <= 0 && !c.req.chunked && !c.expired.Load()
 	o := append(c.out[:0], "HTTP/1.1 "...)
 	o = strconv.AppendInt(o, int64(f.Status), 10)
 	o = append(append(o, ' '), http.StatusText(f.Status)...)
 	o = append(append(o, "\r\nContent-Type: "...), kind...)
-	o = append(o, "\r\nCache-Control: no-store\r\nX-Stead-Error: "+f.Code+"\r\nX-Request-Id: "...)
+	o = append(o, "\r\nCache-Control: no-store\r\n"+f.Head...)
+	if f.Code != "" {
+		o = append(o, "X-Stead-Error: "+f.Code+"\r\n"...)
+	}
+	o = append(o, "X-Request-Id: "...)
 	o = append(append(o, c.x.id...), "\r\nContent-Length: "...)
 	o = append(strconv.AppendInt(o, int64(len(body)), 10), "\r\n"...)
 	if !keep {
@@ -86,19 +93,10 @@ func (c *conn) answerFault(f fault) bool {
 	c.x.status, c.x.service = f.Status, 0
 	c.enter(phaseStream)
 	_, err := c.nc.Write(o)
-	c.log(&f)
+	if f.Code == "" {
+		c.log(nil)
+	} else {
+		c.log(&f)
+	}
 	return err == nil
 }
-
-func (f fault) page(accept []byte, id string) (body []byte, kind string) {
-	if bytes.Contains(accept, []byte("json")) && !bytes.Contains(accept, []byte("html")) {
-		body, _ = json.Marshal(map[string]any{"code": f.Code, "status": f.Status, "detail": f.What, "hint": f.Hint, "request_id": id})
-		return append(body, '\n'), "application/json"
-	}
-	return fmt.Appendf(nil, pageText, f.Status, html.EscapeString(f.What), html.EscapeString(f.What), html.EscapeString(f.Hint), f.Code, id), "text/html; charset=utf-8"
-}
-
-const pageText = `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>%d: %s</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:15vh auto;padding:0 1em;color:#222}small{color:#777}</style>
-<h1>%s</h1><p>%s</p><small>%s · request %s</small></html>
-`

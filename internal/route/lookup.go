@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 
 	"github.com/steadpaas/stead"
 )
@@ -22,6 +23,17 @@ type lookup struct {
 	wild    map[string]*site // by what follows "*."
 	next    chan struct{}    // closed when a later table is served
 	rules   int
+
+	pages  map[stead.ID]stead.Pages
+	seen   map[stead.ID]*atomic.Int64 // of apps that may sleep: their last request
+	gates  map[gateKey]*gate
+	key    []byte // of sticky sessions
+	limits Limits // the router's
+}
+
+type gateKey struct {
+	app     stead.ID
+	process string
 }
 
 // site is what a host serves: targets by path prefix, without trailing slash.
@@ -34,22 +46,27 @@ type site struct {
 type target struct {
 	Rule
 	backends []*backend
+	policy   *policy       // nil: pass on
+	pages    *stead.Pages  // nil: none of the app's own
+	seen     *atomic.Int64 // when a request came last; nil: nobody asks
 }
 
-// compile builds the lookup of t in time linear to its size. Each backend comes
-// from get, which is called once for each that the table names.
-func compile(t *Table, get func(Backend) *backend) (*lookup, error) {
+// compile builds the lookup of t in time linear to its size. What the rules of
+// prev have counted goes on. Each backend comes from get, which is called once
+// for each that the table names.
+func compile(t *Table, prev *lookup, get func(Backend) *backend) (*lookup, error) {
 	if len(t.Routes) > maxRoutes {
 		return nil, stead.Invalid("routes", fmt.Sprintf("the table has %d routes, more than %d", len(t.Routes), maxRoutes), "remove unused routes")
 	}
-	l := &lookup{version: t.Version, exact: make(map[string]*site, len(t.Routes)), wild: map[string]*site{}, next: make(chan struct{})}
+	l := &lookup{version: t.Version, exact: make(map[string]*site, len(t.Routes)), wild: map[string]*site{}, next: make(chan struct{}),
+		pages: t.Pages, seen: map[stead.ID]*atomic.Int64{}, gates: map[gateKey]*gate{}, key: prev.key, limits: prev.limits}
 	total := 0
 	for i := range t.Routes {
 		r := &t.Routes[i]
-		if total += len(r.Backends); total > maxBackends {
+		if total += r.size(); total > maxBackends {
 			return nil, stead.Invalid("routes", fmt.Sprintf("the table has more than %d backends", maxBackends), "scale down")
 		}
-		if err := l.add(r, get); err != nil {
+		if err := l.add(r, prev, get); err != nil {
 			return nil, err
 		}
 	}
@@ -57,11 +74,44 @@ func compile(t *Table, get func(Backend) *backend) (*lookup, error) {
 	return l, nil
 }
 
-func (l *lookup) add(r *Rule, get func(Backend) *backend) error {
-	hosts, host := l.exact, r.Host
-	if rest, ok := strings.CutPrefix(host, "*."); ok {
-		hosts, host = l.wild, rest
+func (r *Rule) size() int {
+	n := len(r.Backends)
+	for i := range r.Destinations {
+		n += len(r.Destinations[i].Backends)
 	}
+	return n
+}
+
+// hosts returns where the rules of a host are, and under which name.
+func (l *lookup) hosts(host string) (map[string]*site, string) {
+	if rest, ok := strings.CutPrefix(host, "*."); ok {
+		return l.wild, rest
+	}
+	return l.exact, host
+}
+
+// rule returns the target of a rule's host and path; nil if there is none.
+func (l *lookup) rule(host, path string) *target {
+	hosts, name := l.hosts(host)
+	if s := hosts[name]; s != nil {
+		return s.paths[path]
+	}
+	return nil
+}
+
+// each calls f with all targets.
+func (l *lookup) each(f func(*target)) {
+	for _, hosts := range []map[string]*site{l.exact, l.wild} {
+		for _, s := range hosts {
+			for _, t := range s.paths {
+				f(t)
+			}
+		}
+	}
+}
+
+func (l *lookup) add(r *Rule, prev *lookup, get func(Backend) *backend) error {
+	hosts, host := l.hosts(r.Host)
 	path := strings.TrimRight(r.Path, "/")
 	if err := checkRule(host, path, r); err != nil {
 		return err
@@ -74,14 +124,41 @@ func (l *lookup) add(r *Rule, get func(Backend) *backend) error {
 	if _, twice := s.paths[path]; twice {
 		return stead.Invalid("routes", "two routes for "+r.Host+r.Path, "keep one of them")
 	}
-	t := &target{Rule: *r, backends: make([]*backend, 0, len(r.Backends))}
-	t.Rule.Path, t.Rule.Backends = path, nil
+	t := &target{Rule: *r, backends: make([]*backend, 0, r.size())}
+	t.Rule.Path = path
 	for _, b := range r.Backends {
 		t.backends = append(t.backends, get(b))
+	}
+	t.Rule.Backends, t.Rule.Destinations, t.Rule.Policy, t.Rule.Passwords = nil, nil, nil, nil
+	if err := l.extras(r, t, prev, get); err != nil {
+		return err
 	}
 	s.paths[path] = t
 	s.depth = max(s.depth, strings.Count(path, "/"))
 	return nil
+}
+
+// extras adds what most rules do without.
+func (l *lookup) extras(r *Rule, t *target, prev *lookup, get func(Backend) *backend) error {
+	if p, ok := l.pages[r.App]; ok {
+		t.pages = &p
+	}
+	if r.Wake {
+		if l.seen[r.App] == nil {
+			if l.seen[r.App] = prev.seen[r.App]; l.seen[r.App] == nil {
+				l.seen[r.App] = new(atomic.Int64)
+			}
+		}
+		t.seen = l.seen[r.App]
+	}
+	if !r.hasPolicy() {
+		return nil
+	}
+	var last *policy
+	if was := prev.rule(r.Host, t.Path); was != nil && was.App == r.App {
+		last = was.policy
+	}
+	return l.compilePolicy(r, t, prev, last, get)
 }
 
 func checkRule(host, path string, r *Rule) error {
@@ -92,9 +169,16 @@ func checkRule(host, path string, r *Rule) error {
 		return stead.Invalid("path", fmt.Sprintf("%q is not a path that can be routed", r.Path), "start with / and leave out ? and #")
 	}
 	for _, b := range r.Backends {
-		if _, _, err := net.SplitHostPort(b.Address); err != nil || b.Instance == "" {
-			return stead.Invalid("backends", fmt.Sprintf("backend %q of %s has no usable address", b.Name, r.Host), "give an instance and host:port")
+		if err := checkBackend(r.Host, b); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func checkBackend(host string, b Backend) error {
+	if _, _, err := net.SplitHostPort(b.Address); err != nil || b.Instance == "" {
+		return stead.Invalid("backends", fmt.Sprintf("backend %q of %s has no usable address", b.Name, host), "give an instance and host:port")
 	}
 	return nil
 }

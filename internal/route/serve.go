@@ -58,6 +58,11 @@ func Serve(ctx context.Context, cfg Config) error {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return fmt.Errorf("make the router's state directory: %w", err)
 	}
+	key, err := stickyKey(filepath.Join(cfg.StateDir, "sticky.key"))
+	if err != nil {
+		return err
+	}
+	s.core.table.Load().key = key // nothing is served yet
 	if err := s.core.load(s.tableFile()); err != nil {
 		cfg.Log.Warn("last table not usable", "error", err)
 	}

@@ -12,6 +12,8 @@ import (
 type Table struct {
 	Version int64  `json:"version"` // grows with each table the control plane makes
 	Routes  []Rule `json:"routes"`
+	// Pages are the apps' own pages.
+	Pages map[stead.ID]stead.Pages `json:"pages,omitempty"`
 }
 
 // Rule sends requests for a host, below a path, to backends of one process.
@@ -28,6 +30,19 @@ type Rule struct {
 	Quantity    int       `json:"quantity"`              // wanted instances; 0: 503 H14, more with no backend: H10 or H20
 	Crashed     bool      `json:"crashed,omitempty"`     // no backend because all crashed: H10
 	Backends    []Backend `json:"backends"`
+	Wake        bool      `json:"wake,omitempty"` // with no backend, hold requests and say that the app is wanted
+
+	Policy       *stead.RoutePolicy `json:"policy,omitempty"`       // nil: pass on
+	Passwords    map[string]string  `json:"passwords,omitempty"`    // bcrypt, by user, for Policy.BasicAuth
+	Destinations []Destination      `json:"destinations,omitempty"` // in place of Backends
+}
+
+// Destination is a share of a rule's requests with its instances.
+type Destination struct {
+	Process  string    `json:"process"`
+	Weight   int       `json:"weight"`
+	Pin      string    `json:"pin,omitempty"`
+	Backends []Backend `json:"backends"`
 }
 
 // Backend is one instance that may be given requests.

@@ -1,9 +1,12 @@
 package route
 
 import (
+	"errors"
 	"io"
 	"time"
 )
+
+var errBodySize = errors.New("the body is larger than its route takes")
 
 // upload is a request's body on its way to the instance, in a goroutine of its own.
 type upload struct {
@@ -28,12 +31,16 @@ func (c *conn) upload(b *upload, u *upstream, first []byte) {
 	buf := getBuffer()
 	defer putBuffer(buf)
 	var cr chunkReader
-	left := c.req.length
+	left, total := c.req.length, int64(0)
 	chunked := c.req.chunked
 	for {
 		n := 0
 		if chunked {
-			if n, b.err = cr.feed(first); b.err != nil {
+			n, b.err = cr.feed(first)
+			if total += int64(n); b.err == nil && c.x.max > 0 && total > c.x.max {
+				b.err = errBodySize
+			}
+			if b.err != nil {
 				b.mine = true
 				u.SetReadDeadline(time.Unix(1, 0)) // the rest will never come
 				return
@@ -91,7 +98,7 @@ func (c *conn) endUpload(u *upstream, reuse bool) bool {
 func (c *conn) tunnel(u *upstream, early []byte) {
 	x := &c.x
 	x.b.sockets.Add(1)
-	x.b.inflight.Add(-1)
+	x.b.done()
 	c.core.count.sockets.Add(1)
 	c.enter(phaseTunnel)
 	done := make(chan struct{})
