@@ -20,8 +20,10 @@ func (c *conn) pick(t *target, tried []*backend) *backend {
 		if s := c.share(p); s != nil {
 			b = pickOf(s.backends, limit, at, tried)
 		}
-	}
-	if b == nil { // of any share: better another version than no answer
+		if b == nil {
+			b = pickOf(p.any, limit, at, tried)
+		}
+	} else if b == nil {
 		b = pickOf(t.backends, limit, at, tried)
 	}
 	if b != nil && p.sticky != nil {

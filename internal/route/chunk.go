@@ -20,6 +20,7 @@ type chunkReader struct {
 	colon  int   // of a trailer line: where its colon is; 0: none yet
 	excess int64 // bytes that are no data, less an allowance for each chunk
 	total  int   // bytes of trailers
+	size   int64 // bytes of data so far
 	data   []byte
 	keep   bool // collect data
 }
@@ -52,6 +53,7 @@ func (r *chunkReader) feed(b []byte) (int, error) {
 				r.data = append(r.data, b[i:i+n]...)
 			}
 			i += n
+			r.size += int64(n)
 			if r.left -= uint64(n); r.left == 0 {
 				r.state = chunkDataCR
 			}

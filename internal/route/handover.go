@@ -48,7 +48,14 @@ func (s *server) hand(c *net.UnixConn) error {
 			return fmt.Errorf("duplicate a listener: %w", err)
 		}
 		defer f.Close()
-		names, fds = append(names, name), append(fds, int(f.Fd()))
+		raw, err := f.SyscallConn() // Fd would make this router's own accept block
+		if err != nil {
+			return fmt.Errorf("duplicate a listener: %w", err)
+		}
+		err = raw.Control(func(fd uintptr) { names, fds = append(names, name), append(fds, int(fd)) })
+		if err != nil {
+			return fmt.Errorf("duplicate a listener: %w", err)
+		}
 	}
 	b, err := json.Marshal(names)
 	if err != nil {

@@ -241,3 +241,19 @@ func benchmark(b *testing.B, addr string) {
 	})
 	b.ReportMetric(float64(cpu()-begin)/float64(b.N), "cpu-ns/op")
 }
+
+// TestTakeOverIdle has a successor replace a router that nobody connects to.
+func TestTakeOverIdle(t *testing.T) {
+	r := start(t, Limits{})
+	before, end := r.done, r.stop
+	r.run(r.cfg)
+	select {
+	case err := <-before:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the predecessor still accepts")
+	}
+	end()
+}

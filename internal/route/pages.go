@@ -34,7 +34,7 @@ func (c *conn) page(f *fault) (body []byte, kind string) {
 // is said by the router.
 func ownPage(p *stead.Pages, f *fault) string {
 	switch {
-	case f == &faultMaintenance:
+	case f.Code == faultMaintenance.Code:
 		return p.Maintenance
 	case f.Status >= 500:
 		return p.Error

@@ -22,6 +22,7 @@ type policy struct {
 	limits   *Limits // nil: the router's
 	shares   []share
 	weights  int
+	any      []*backend          // of the shares with a weight: better another version than no answer
 	sticky   map[string]*backend // by what the cookie says
 	prefix   string              // of the cookie's path
 	good     atomic.Uint64       // answers without a fault, for LogEvery
@@ -115,6 +116,9 @@ func (p *policy) addShares(r *Rule, t *target, get func(Backend) *backend) error
 		p.weights += s.weight
 		p.shares = append(p.shares, s)
 		t.backends = append(t.backends, s.backends...)
+		if s.weight > 0 {
+			p.any = append(p.any, s.backends...)
+		}
 	}
 	return nil
 }

@@ -31,13 +31,13 @@ func (c *conn) upload(b *upload, u *upstream, first []byte) {
 	buf := getBuffer()
 	defer putBuffer(buf)
 	var cr chunkReader
-	left, total := c.req.length, int64(0)
+	left := c.req.length
 	chunked := c.req.chunked
 	for {
 		n := 0
 		if chunked {
 			n, b.err = cr.feed(first)
-			if total += int64(n); b.err == nil && c.x.max > 0 && total > c.x.max {
+			if b.err == nil && c.x.max > 0 && cr.size > c.x.max {
 				b.err = errBodySize
 			}
 			if b.err != nil {
