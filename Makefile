@@ -8,7 +8,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/steadpaas/stead/internal/daemon.Version=$(VERSION) -X github.com/steadpaas/stead/internal/cli.Version=$(VERSION)
 CONTAINERD_TAGS := no_cri,no_btrfs,no_devmapper,no_zfs,no_tracing,no_systemd
 RUNC_TAGS := seccomp,urfave_cli_no_docs,netgo,osusergo
-PARTS := bin/containerd bin/containerd-shim-runc-v2 bin/runc bin/buildkitd
+PARTS := bin/containerd bin/containerd-shim-runc-v2 bin/containerd-shim-stead-v1 bin/runc bin/buildkitd
 PACKAGES := git make gcc libc6-dev libseccomp-dev nftables iproute2 mmdebstrap ca-certificates curl
 
 help: ## show this list
@@ -33,8 +33,10 @@ bin/stead bin/steadd: programs ;
 
 bin/containerd: parts/containerd/go.mod parts/containerd/go.sum
 	cd parts/containerd && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags $(CONTAINERD_TAGS) -o ../../bin/containerd github.com/containerd/containerd/v2/cmd/containerd
-bin/containerd-shim-runc-v2: bin/containerd
-	cd parts/containerd && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags $(CONTAINERD_TAGS) -o ../../bin/containerd-shim-runc-v2 github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2
+bin/containerd-shim-runc-v2: parts/containerd/go.mod $(wildcard parts/containerd/shim/*.go)
+	cd parts/containerd && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -tags $(CONTAINERD_TAGS) -o ../../bin/containerd-shim-runc-v2 ./shim
+bin/containerd-shim-stead-v1: parts/containerd/go.mod $(wildcard parts/containerd/start/*.go)
+	cd parts/containerd && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../bin/containerd-shim-stead-v1 ./start
 bin/runc: parts/runc/go.mod parts/runc/go.sum
 	cd parts/runc && CGO_ENABLED=1 go build -trimpath -tags $(RUNC_TAGS) -ldflags '-s -w -linkmode external -extldflags -static' -o ../../bin/runc github.com/opencontainers/runc
 bin/buildkitd: parts/buildkit/go.mod parts/buildkit/go.sum

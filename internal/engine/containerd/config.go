@@ -30,7 +30,7 @@ type Config struct {
 	ID       string // of the platform, as network.Config.ID
 	Dir      string // state that outlives everything: records, images, layers, unread output
 	RunDir   string // sockets and what a reboot may take; empty: /run/stead-<ID>; at most 38 bytes
-	BinDir   string // holds containerd, containerd-shim-runc-v2 and runc
+	BinDir   string // holds containerd, its shims and runc
 	Address  string // of the machine's own containerd; empty: a private one, supervised
 	Network  *network.Network
 	Logs     logs.Appender
@@ -79,6 +79,15 @@ func (c Config) address() string {
 		return c.Address
 	}
 	return filepath.Join(c.RunDir, "containerd.sock")
+}
+
+// runtime names the shim: containerd's own, or, where it is there and the
+// containerd is ours, the quicker way to start the same.
+func (c Config) runtime() string {
+	if _, err := os.Stat(filepath.Join(c.BinDir, "containerd-shim-stead-v1")); err == nil && c.Address == "" {
+		return "io.containerd.stead.v1"
+	}
+	return "io.containerd.runc.v2"
 }
 
 func (c Config) path(parts ...string) string {

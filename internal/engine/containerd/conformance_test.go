@@ -70,7 +70,7 @@ func missing() string {
 	if os.Geteuid() != 0 {
 		return "this test needs root"
 	}
-	for _, part := range []string{"containerd", "containerd-shim-runc-v2", "runc"} {
+	for _, part := range []string{"containerd", "containerd-shim-runc-v2", "containerd-shim-stead-v1", "runc"} {
 		if _, err := os.Stat(filepath.Join(binDir(), part)); err != nil {
 			return "this test needs " + part + " in bin; run make build"
 		}

@@ -51,7 +51,7 @@ func (e *Engine) daemon() (supervise.Spec, error) {
 		return supervise.Spec{}, err
 	}
 	return supervise.Spec{Name: "containerd", Path: filepath.Join(e.cfg.BinDir, "containerd"), Args: []string{"--config", file},
-		Env: []string{"PATH=" + e.cfg.BinDir + ":/usr/sbin:/usr/bin:/sbin:/bin"}, StateDir: e.cfg.Dir, Ready: e.serving}, nil
+		Env: []string{"PATH=" + e.cfg.BinDir + ":/usr/sbin:/usr/bin:/sbin:/bin", "STEAD_WARM=" + e.cfg.warmDir()}, StateDir: e.cfg.Dir, Ready: e.serving}, nil
 }
 
 func (e *Engine) serving(ctx context.Context) error {

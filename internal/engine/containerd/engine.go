@@ -112,6 +112,7 @@ func (e *Engine) keep(ctx context.Context, g *errgroup.Group) error {
 	e.mu.Lock()
 	e.client = c
 	e.mu.Unlock()
+	e.dropLeases(ctx)
 	e.tellAdopted()
 	close(e.ready)
 	sweep := time.NewTicker(5 * time.Minute)

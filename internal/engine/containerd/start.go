@@ -183,7 +183,7 @@ func (e *Engine) record(ctx context.Context, id, instance string, img *imageInfo
 	if err != nil {
 		return err
 	}
-	c.Runtime = containers.RuntimeInfo{Name: "io.containerd.runc.v2", Options: o}
+	c.Runtime = containers.RuntimeInfo{Name: e.cfg.runtime(), Options: o}
 	if c.Spec, err = typeurl.MarshalAny(spec); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/errdefs"
 )
 
 // sweep removes what belongs to no instance: containers, snapshots, endpoints,
@@ -24,6 +25,22 @@ func (e *Engine) sweep(ctx context.Context) error {
 	}
 	e.sweepShims()
 	return nil
+}
+
+// dropLeases ends the leases of pulls that were cut short, which would keep
+// what they had fetched for a day. Nothing is being pulled yet.
+func (e *Engine) dropLeases(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	held, err := e.containerd().LeasesService().List(ctx)
+	if err != nil {
+		e.log.Warn("leases not listed", "error", err)
+	}
+	for _, l := range held {
+		if err := e.containerd().LeasesService().Delete(ctx, l); err != nil && !errdefs.IsNotFound(err) {
+			e.log.Warn("lease not removed", "lease", l.ID, "error", err)
+		}
+	}
 }
 
 // known returns the containers of all instances.

@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// warmDir is where shims wait, each behind a socket.
+func (c Config) warmDir() string { return filepath.Join(c.RunDir, "s", "warm") }
+
 // aside is how long the making of the next shim stays out of the way of the
 // start that took one.
 const aside = 250 * time.Millisecond
@@ -20,19 +23,19 @@ const aside = 250 * time.Millisecond
 // keepWarm keeps some shims waiting, so that starts do not wait for theirs.
 // They end with this process; one that has a container outlives it.
 func (e *Engine) keepWarm(ctx context.Context) error {
-	dir := filepath.Join(e.cfg.RunDir, "s", "warm")
+	dir := e.cfg.warmDir()
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
 		return fmt.Errorf("make directory of shims that wait: %w", err)
 	}
 	var g errgroup.Group
 	for range e.cfg.Warm {
 		g.Go(func() error {
-			for ctx.Err() == nil {
+			for next := aside; ctx.Err() == nil; pause(ctx, next) {
+				next = aside
 				if err := e.warm(ctx, dir); err != nil {
-					e.log.Warn("no shim waits", "error", err)
-					pause(ctx, time.Second)
+					e.log.Warn("no shim waits", "error", err) // starts work without, a little slower
+					next = time.Minute
 				}
-				pause(ctx, aside)
 			}
 			return nil
 		})

@@ -3,8 +3,7 @@
 // for its container (wait.go), a start without a process for it (start.go), and
 // one that follows the making at once (task.go).
 //
-//	containerd-shim-runc-v2 -wait DIR    waits in DIR for a container to serve
-//	containerd-shim-runc-v2 … start      hands the container to one that waits, or starts a shim
+//	containerd-shim-runc-v2 … -wait DIR    waits in DIR for a container to serve
 //
 // All else is as in containerd.
 package main
@@ -36,7 +35,7 @@ func main() {
 		Requires: []plugin.Type{plugins.EventPlugin, plugins.InternalPlugin},
 		InitFn:   newTask,
 	})
-	shim.RunShim(context.Background(), handing{manager.NewShimManager("io.containerd.runc.v2")})
+	shim.RunShim(context.Background(), manager.NewShimManager("io.containerd.runc.v2"))
 }
 
 // newTask is containerd's task service, quicker by atOnce and starter.
