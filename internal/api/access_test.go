@@ -49,6 +49,7 @@ var needs = map[string]need{
 	"EventPage": needRead, "Events": needRead,
 	"Pipelines": needRead, "CreatePipeline": needWrite, "Pipeline": needRead, "RenamePipeline": needWrite, "DestroyPipeline": needWrite,
 	"SetPipelineApp": needWrite, "RemovePipelineApp": needWrite, "Promotions": needRead, "Promote": needWrite,
+	"Drains": needRead, "AddDrain": needWrite, "RemoveDrain": needWrite,
 }
 
 // caller is who asks: a role in the org, the scope of the token.
@@ -162,7 +163,7 @@ func (w *world) ask(t *testing.T, o *huma.Operation, c caller) int {
 	defer cancel()
 	path := strings.NewReplacer("{app}", string(f.app.ID), "{number}", "1", "{version}", "1", "{task}", f.task.Name,
 		"{process}", "web", "{host}", f.domain.Host, "{route}", string(f.route), "{user}", f.user(o), "{token}", string(f.other.ID),
-		"{key}", string(f.key.ID), "{pipeline}", string(f.pipeline)).Replace(o.Path)
+		"{key}", string(f.key.ID), "{pipeline}", string(f.pipeline), "{drain}", string(f.drain)).Replace(o.Path)
 	body, kind := f.body(o)
 	r := httptest.NewRequestWithContext(ctx, o.Method, path+f.query(o), strings.NewReader(body))
 	r.Header.Set("Content-Type", kind)
@@ -228,6 +229,8 @@ func (f *tenant) body(o *huma.Operation) (body, kind string) {
 		"Push":      stead.Source{Kind: stead.SourceImage, Image: "docker.io/library/hello:1"},
 		"Run":       stead.NewTask{Command: stead.Command{"true"}},
 		"Exec":      stead.ExecCommand{Args: []string{"true"}},
+
+		"AddDrain": stead.NewDrain{URL: "syslog://logs.example.com/" + fresh},
 
 		"CreatePipeline": map[string]string{"org": f.org.Name, "name": fresh}, "RenamePipeline": map[string]string{"name": fresh},
 		"SetPipelineApp": map[string]string{"stage": "production"}, "Promote": stead.NewPromotion{From: string(f.app.ID), To: []string{string(f.behind)}},

@@ -90,6 +90,7 @@ type tenant struct {
 	route        stead.ID
 	task         stead.Task
 	pipeline     stead.ID
+	drain        stead.ID
 	behind       stead.ID // an app behind the first one, in the pipeline
 	key          stead.SSHKey
 	other        stead.Token // of the one who asks
@@ -146,6 +147,9 @@ func (w *world) deploy(t *testing.T, f *tenant) {
 	routes, err := w.p.Routes(w.admin, ref)
 	check(t, err)
 	f.route = routes[len(routes)-1].ID
+	d, err := w.p.AddDrain(w.admin, ref, stead.NewDrain{URL: "https://user:secret@logs.example.com/"})
+	check(t, err)
+	f.drain = d.ID
 	f.task, err = w.p.Run(w.admin, ref, platform.NewTask{Command: stead.Command{"true"}, Attached: true})
 	check(t, err)
 }

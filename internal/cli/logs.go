@@ -27,7 +27,7 @@ func (sh *shell) logCommands() []*cobra.Command {
 	f.IntVarP(&q.Num, "num", "n", 100, "how many of the last lines; -1: all that are kept")
 	f.StringVarP(&q.Process, "ps", "p", "", "only web.1, or all of web")
 	f.StringVarP(&q.Source, "source", "s", "", "only app, stead, router, api or build")
-	return []*cobra.Command{logs, sh.eventsCommand()}
+	return []*cobra.Command{logs, sh.drainsCommand(), sh.eventsCommand()}
 }
 
 // printLines prints lines of output, one JSON object a line with -o json.

@@ -45,6 +45,7 @@ type Config struct {
 	Registries string // hosts of other registries that ready images and Dockerfile bases may come from; "*": any
 	Mirrors    string // where builds fetch packages and images, over what the host is configured to use
 	PublicURL  string // of the API, as people reach it; "": by the listener's address
+	Egress     string // networks that drains and webhooks may call although they are refused otherwise
 	LogLevel   string
 }
 
@@ -76,6 +77,7 @@ func (c *Config) settings() []setting {
 		{"mirrors", "where builds fetch from, as npm=https://… goproxy=https://… docker.io=mirror.example.com; else as the host is configured; NAME=public: the public source", text{&c.Mirrors}},
 		{"stack-cache", "directory of base images, shared by the platforms of a machine", text{&c.StackCache}},
 		{"bin", "directory of containerd, its shim, runc and buildkitd; empty: where steadd is", text{&c.BinDir}},
+		{"egress-allow", "networks that drains and webhooks may call although they belong to this machine, as 127.0.0.1/32,…", text{&c.Egress}},
 		{"log-level", "debug, info, warn or error", text{&c.LogLevel}},
 	}
 }
@@ -240,6 +242,22 @@ func (c *Config) prefixes() ([]netip.Prefix, error) {
 		p, err := netip.ParsePrefix(s)
 		if err != nil || !p.Addr().Is4() || p.Bits() > 24 || p.Bits() < 12 {
 			return nil, stead.Invalid("subnets", fmt.Sprintf("%q is not a usable subnet", s), "give IPv4 prefixes from /12 to /24, such as 10.210.0.0/20")
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
+}
+
+// egressAllowed are the networks of the setting egress-allow.
+func (c *Config) egressAllowed() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for s := range strings.SplitSeq(c.Egress, ",") {
+		if s = strings.TrimSpace(s); s == "" {
+			continue
+		}
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, stead.Invalid("egress-allow", fmt.Sprintf("%q is not a network", s), "give prefixes such as 10.1.0.0/16 or 127.0.0.1/32")
 		}
 		out = append(out, p.Masked())
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,6 +39,7 @@ type machinery struct {
 	builder  build.Builder
 	registry http.Handler // nil: none
 	listener net.Listener // of the registry, for the platform's own parts
+	subnet   netip.Prefix // of the instances; zero: none
 	ready    func(context.Context) error
 }
 
@@ -91,7 +93,7 @@ func (c Config) openReal(ctx context.Context, h *house) (machinery, error) {
 		}
 		return nil
 	}
-	return machinery{engines: map[string]engine.Engine{stead.DefaultName: e}, builder: builder{b, reg, h.sources}, registry: reg.Handler(), listener: l, ready: ready}, nil
+	return machinery{engines: map[string]engine.Engine{stead.DefaultName: e}, builder: builder{b, reg, h.sources}, registry: reg.Handler(), listener: l, subnet: n.Subnet(), ready: ready}, nil
 }
 
 func (c Config) openNetwork(ctx context.Context, log *slog.Logger) (*network.Network, error) {

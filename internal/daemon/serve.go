@@ -17,6 +17,7 @@ import (
 	"github.com/steadpaas/stead/internal/api"
 	"github.com/steadpaas/stead/internal/build/source"
 	"github.com/steadpaas/stead/internal/converge"
+	"github.com/steadpaas/stead/internal/egress"
 	"github.com/steadpaas/stead/internal/ingress/git"
 	"github.com/steadpaas/stead/internal/ingress/ssh"
 	"github.com/steadpaas/stead/internal/logs"
@@ -134,8 +135,22 @@ func (h *house) open(ctx context.Context) (err error) {
 	}
 	loops := converge.New(converge.Deps{Platform: h.p, Engines: h.m.engines, Builder: h.m.builder, Sources: h.sources, Logs: h.logs,
 		Router: h.router, Forget: h.forget, Logger: h.log, Settings: converge.Settings{Offline: c.Offline, Builds: c.Builds, AppURL: c.appURL, Limits: c.buildLimits(), Sizes: stead.Sizes()}})
-	h.loops = append(h.loops, loops.Run, h.git.Run, h.pumpLines)
+	guard, err := h.guard()
+	if err != nil {
+		return err
+	}
+	drains := &converge.Drains{Platform: h.p, Logs: h.logs, Guard: guard, Logger: h.log}
+	h.loops = append(h.loops, loops.Run, h.git.Run, h.pumpLines, drains.Run)
 	return nil
+}
+
+// guard decides which addresses drains and webhooks may call.
+func (h *house) guard() (g egress.Guard, err error) {
+	g.Allow, err = h.c.egressAllowed()
+	if h.m.subnet.IsValid() {
+		g.Deny = append(g.Deny, h.m.subnet)
+	}
+	return g, err
 }
 
 func (h *house) openState(ctx context.Context) (err error) {

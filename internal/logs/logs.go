@@ -23,6 +23,7 @@ type Line struct {
 	Text    string    `json:"text"`             // no newline, valid UTF-8
 	Pos     int64     `json:"-"`                // position behind the line in its origin, so that a reader can go on there; 0: none
 	Origin  string    `json:"-"`                // what Pos counts in: an instance
+	Seq     int64     `json:"-"`                // its number in the stream, from 1; given by Tail
 }
 
 // MaxLine is the longest line, in bytes; longer ones are cut into several.
@@ -43,6 +44,7 @@ type Query struct {
 	Follow  bool   // go on with new lines until the context ends or the stream is sealed
 	Source  string // only this source
 	Process string // only "web.2", or all of "web"
+	After   int64  // only lines behind the one of this Seq, instead of the last Num; 0: by Num
 }
 
 // Appender is what writers of lines need.

@@ -74,6 +74,17 @@ func (st *Store) Tail(ctx context.Context, stream string, q Query) iter.Seq2[Lin
 	}
 }
 
+// End returns the Seq of a stream's newest line, 0 if there never was one.
+func (st *Store) End(stream string) (int64, error) {
+	s, err := st.acquire(stream)
+	if err != nil {
+		return 0, err
+	}
+	defer st.release(s)
+	v, err := s.view()
+	return v.next, err
+}
+
 func (t *tail) run(ctx context.Context) error {
 	v, err := t.s.view()
 	if err != nil {
@@ -107,6 +118,13 @@ func (t *tail) run(ctx context.Context) error {
 
 // seek goes to the first of the last Num lines.
 func (t *tail) seek(v view) error {
+	if t.q.After > v.next { // the numbers began anew: nothing of what follows was given
+		t.q.After, t.q.Num = 0, -1
+	}
+	if t.q.After > 0 {
+		t.seekAfter(v)
+		return nil
+	}
 	if t.q.Num < 0 && len(v.segs) > 0 {
 		t.base, t.off, t.seq = v.segs[0].base, int64(len(magic)), v.segs[0].base
 	}
@@ -129,6 +147,18 @@ func (t *tail) seek(v view) error {
 		}
 	}
 	return nil
+}
+
+// seekAfter goes to the segment that holds the line behind q.After. If it is
+// gone, the reader will be told how many lines it missed.
+func (t *tail) seekAfter(v view) {
+	t.seq = t.q.After
+	for _, g := range slices.Backward(v.segs) {
+		if g.base <= t.q.After {
+			t.base, t.off, t.seq = g.base, int64(len(magic)), g.base
+			return
+		}
+	}
 }
 
 // seekSegment walks back from the end of a segment until it has passed so many
@@ -248,7 +278,7 @@ func (t *tail) jump(base int64) error {
 }
 
 func (t *tail) notice(text string) error {
-	if !t.emit(Line{At: time.Now().UTC(), Source: "stead", Process: "logs", Text: text}, nil) {
+	if !t.emit(Line{At: time.Now().UTC(), Source: "stead", Process: "logs", Text: text, Seq: t.seq}, nil) {
 		return errStopped
 	}
 	return nil
@@ -309,11 +339,16 @@ func (t *tail) frames(b []byte) (more int, err error) {
 
 func (t *tail) give(payload []byte) error {
 	t.seq++
+	if t.seq <= t.q.After {
+		return nil
+	}
 	l, err := decodeLine(payload)
 	if err != nil || !t.q.match(string(l.source), string(l.process)) {
 		return nil
 	}
-	if !t.emit(l.line(), nil) {
+	line := l.line()
+	line.Seq = t.seq
+	if !t.emit(line, nil) {
 		return errStopped
 	}
 	return nil

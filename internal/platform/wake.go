@@ -10,6 +10,7 @@ const (
 	TopicBuilds Topic = "builds"
 	TopicApps   Topic = "apps" // intent of an app changed
 	TopicTasks  Topic = "tasks"
+	TopicDrains Topic = "drains" // a drain came or went
 	TopicEvents Topic = "events" // anything happened
 
 	topicInstances Topic = "instances" // an observation changed

@@ -4,7 +4,7 @@ import "github.com/steadpaas/stead"
 
 // Sealed is one sealed value, with where it is kept and whose it is.
 type Sealed struct {
-	Table string // "apps", "releases" or "tasks"
+	Table string // "apps", "releases", "drains" or "tasks"
 	ID    stead.ID
 	App   stead.ID
 	Value []byte
@@ -18,6 +18,7 @@ func scanSealed(r row) (s Sealed, err error) {
 const sealedQuery = `SELECT t, id, app_id, value FROM (
 	SELECT 'apps' AS t, id, id AS app_id, config AS value FROM apps
 	UNION ALL SELECT 'releases', id, app_id, config FROM releases
+	UNION ALL SELECT 'drains', id, app_id, url FROM drains
 	UNION ALL SELECT 'tasks', id, app_id, env FROM tasks) AS sealed
 	WHERE value IS NOT NULL AND (t > $1 OR t = $1 AND id > $2) ORDER BY t, id LIMIT $3`
 
@@ -31,6 +32,7 @@ func (tx *Tx) SaveSealed(s Sealed) error {
 	query := map[string]string{
 		"apps":     `UPDATE apps SET config = $2 WHERE id = $1`,
 		"releases": `UPDATE releases SET config = $2 WHERE id = $1`,
+		"drains":   `UPDATE drains SET url = $2 WHERE id = $1`,
 		"tasks":    `UPDATE tasks SET env = $2 WHERE id = $1`,
 	}[s.Table]
 	return tx.must(query, s.ID, s.Value)

@@ -80,7 +80,7 @@ func start(t *testing.T, engine string) *platform {
 	p.api, p.router, p.ssh = "http://"+addr(0), addr(1), addr(3)
 	p.env = append(clean(os.Environ()), "PATH="+p.bin+":"+os.Getenv("PATH"),
 		"STEAD_DATA="+filepath.Join(dir, "d"), "STEAD_DOMAIN="+p.domain, "STEAD_ENGINE="+engine, "STEAD_BIN="+filepath.Join(root, "bin"),
-		"STEAD_API="+addr(0), "STEAD_HTTP="+addr(1), "STEAD_HTTPS="+addr(2), "STEAD_SSH="+addr(3))
+		"STEAD_API="+addr(0), "STEAD_HTTP="+addr(1), "STEAD_HTTPS="+addr(2), "STEAD_SSH="+addr(3), "STEAD_EGRESS_ALLOW=127.0.0.1/32")
 	t.Cleanup(func() { p.purge(t) })
 	p.steadd(t, "start")
 	p.token = strings.TrimSpace(p.steadd(t, "token", p.admin))

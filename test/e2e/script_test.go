@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,10 +41,11 @@ func runScripts(t *testing.T, p *platform, dir string) {
 			return os.WriteFile(filepath.Join(e.WorkDir, ".gitconfig"), []byte("[init]\n\tdefaultBranch = main\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"get":   func(ts *testscript.TestScript, neg bool, args []string) { cmdGet(ts, p, neg, args) },
-			"copy":  func(ts *testscript.TestScript, _ bool, args []string) { cmdCopy(ts, args) },
-			"code":  func(ts *testscript.TestScript, _ bool, args []string) { cmdCode(ts, args) },
-			"await": func(ts *testscript.TestScript, _ bool, args []string) { cmdAwait(ts, args) },
+			"get":     func(ts *testscript.TestScript, neg bool, args []string) { cmdGet(ts, p, neg, args) },
+			"copy":    func(ts *testscript.TestScript, _ bool, args []string) { cmdCopy(ts, args) },
+			"code":    func(ts *testscript.TestScript, _ bool, args []string) { cmdCode(ts, args) },
+			"receive": func(ts *testscript.TestScript, _ bool, args []string) { cmdReceive(ts, args) },
+			"await":   func(ts *testscript.TestScript, _ bool, args []string) { cmdAwait(ts, args) },
 		},
 	})
 }
@@ -115,4 +117,21 @@ func cmdAwait(ts *testscript.TestScript, args []string) {
 		}
 	}
 	ts.Fatalf("%q did not appear in:\n%s", args[0], out)
+}
+
+// cmdReceive is "receive FILE": a server at $RECEIVER that appends the bodies
+// of all requests to the file, for as long as the script runs.
+func cmdReceive(ts *testscript.TestScript, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: receive FILE")
+	}
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(f, r.Body); err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	ts.Setenv("RECEIVER", strings.Replace(srv.URL, "http://", "http://user:secret@", 1)+"/in")
+	ts.Defer(func() { srv.Close(); _ = f.Close() })
 }
