@@ -97,12 +97,13 @@ func (b *Builder) options(s solution, deadline time.Time) (client.SolveOpt, erro
 	return opt, nil
 }
 
-// openTree gives the daemon the source, owned by root whoever owns it here.
+// openTree gives the daemon the source, owned by the apps' user whoever owns
+// it here: steps run as that user.
 func openTree(dir string) (fsutil.FS, error) {
 	tree, err := fsutil.NewFS(dir)
 	if err == nil {
 		tree, err = fsutil.NewFilterFS(tree, &fsutil.FilterOpt{Map: func(_ string, st *types.Stat) fsutil.MapResult {
-			st.Uid, st.Gid = 0, 0
+			st.Uid, st.Gid = plan.AppUser, plan.AppUser
 			return fsutil.MapResultKeep
 		}})
 	}

@@ -95,7 +95,7 @@ func Build(in plan.Inputs, src llb.State, version string, pkgs ...string) (llb.S
 		in.Cache("go-mod", "/cache/mod"), in.CacheFrom(standard(in, tool), "go-build", "/cache/build"),
 		llb.AddMount("/opt/go", tool, llb.Readonly), llb.AddMount("/src", src, llb.Readonly),
 	)
-	return run.AddMount("/out", llb.Scratch()), nil
+	return plan.Made(run, "/out"), nil
 }
 
 func goBuild(more ...string) []string {

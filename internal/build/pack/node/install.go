@@ -34,9 +34,9 @@ func (b *builder) install() llb.State {
 	a := b.app
 	st := b.in.Build.Dir("/app")
 	if a.whole {
-		st = plan.Copy(st, b.in.Source, "/", "/app", "copy the source", "node_modules", ".git")
+		st = plan.CopyApp(st, b.in.Source, "/", "/app", "copy the source", "node_modules", ".git")
 	} else {
-		st = plan.CopyFiles(st, b.in.Source, "/app", "copy package files", a.manifests...)
+		st = plan.CopyAppFiles(st, b.in.Source, "/app", "copy package files", a.manifests...)
 	}
 	if !a.install {
 		return st
@@ -88,7 +88,7 @@ func (b *builder) prune(st llb.State) llb.State {
 // script runs the app's build script on all of its files.
 func (b *builder) script(st llb.State) llb.State {
 	if !b.app.whole {
-		st = plan.Copy(st, b.in.Source, "/", "/app", "copy the source", "node_modules", ".git")
+		st = plan.CopyApp(st, b.in.Source, "/", "/app", "copy the source", "node_modules", ".git")
 	}
 	return b.run(st, "run script "+b.app.build, b.app.manager.name, "run", b.app.build)
 }

@@ -18,10 +18,10 @@ import (
 const (
 	MavenSettings = "/run/mirrors/settings.xml"  // for mvn --settings
 	GradleInit    = "/run/mirrors/mirror.gradle" // for gradle --init-script
+	NuGetConfig   = "/run/mirrors/NuGet.Config"  // for dotnet restore --configfile
 	npmConfig     = "/run/mirrors/npmrc"
 	composerHome  = "/run/mirrors/composer"
 	cargoConfig   = "/.cargo/config.toml"
-	nugetConfig   = "/root/.nuget/NuGet/NuGet.Config"
 	netrcFile     = "/run/mirrors/netrc"
 )
 
@@ -44,7 +44,7 @@ func (in Inputs) Mirrored(names ...string) llb.RunOption {
 			}
 		}
 		for _, f := range files(in.Mirrors, name) {
-			opts = append(opts, llb.AddSecret(f.path, llb.SecretID(f.id()), llb.SecretOptional))
+			opts = append(opts, llb.AddSecret(f.path, llb.SecretID(f.id()), llb.SecretFileOpt(AppUser, AppUser, 0o400), llb.SecretOptional))
 		}
 	}
 	return Options(opts...)
@@ -172,7 +172,7 @@ func files(m build.Mirrors, name string) []file {
 	case build.MirrorCrates:
 		return []file{{cargoConfig, cargoText(at, user, password, login)}}
 	case build.MirrorNuGet:
-		return []file{{nugetConfig, nugetText(at, user, password, login)}}
+		return []file{{NuGetConfig, nugetText(at, user, password, login)}}
 	}
 	return nil
 }

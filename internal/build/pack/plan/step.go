@@ -46,9 +46,30 @@ func (in Inputs) Fetch(a Archive) llb.State {
 }
 
 // Step are the options of a step that runs the app's own code: its
-// environment, its config as secrets, and its name for the pusher.
+// environment, its config as secrets, and its name for the pusher. It runs as
+// the app's user, and may write to what is that user's, to /tmp and to caches.
 func (in Inputs) Step(title string, path string, argv ...string) llb.RunOption {
-	return Options(append(in.secrets(), Tool(title, path, argv...))...)
+	return Options(append(in.secrets(), Tool(title, path, argv...), AsApp())...)
+}
+
+// AsApp makes a step run as the app's user.
+func AsApp() llb.RunOption {
+	return Options(llb.User("1000:1000"), Env("HOME", "/tmp"))
+}
+
+// made is where the app's user writes in a mount: its root is root's.
+const made = "/made"
+
+// owned is a file system with an empty directory of the app's user's at made.
+func owned() llb.State {
+	return llb.Scratch().File(llb.Mkdir(made, 0o755, llb.WithUIDGID(AppUser, AppUser)), llb.WithCustomName("[internal] empty directory"))
+}
+
+// Made mounts an empty directory that a step of the app's user fills, and
+// returns what it holds afterwards, at /.
+func Made(run llb.ExecState, dir string) llb.State {
+	out := run.AddMount(dir, owned(), llb.SourcePath(made))
+	return Copy(llb.Scratch(), out, made, "/", "[internal] take what was made")
 }
 
 // Tool are the options of a step that runs nothing of the app's: what it makes
@@ -84,15 +105,22 @@ func (in Inputs) secrets() []llb.RunOption {
 // stepNames are what Tool sets.
 var stepNames = []string{"PATH", "HOME", "SOURCE_DATE_EPOCH"}
 
-// Cache mounts a directory that outlives the build, shared by the builds of
-// one scope.
-func (in Inputs) Cache(name, dir string) llb.RunOption {
-	return in.CacheFrom(llb.Scratch(), name, dir)
+// Work mounts a copy of the source that a step of the app's user may change.
+func (in Inputs) Work(dir string) llb.RunOption {
+	return llb.AddMount(dir, CopyApp(owned(), in.Source, "/", made, "[internal] copy the source", ".git"), llb.SourcePath(made))
 }
 
-// CacheFrom is Cache with what the directory holds at first.
+// Cache mounts a directory that outlives the build, shared by the builds of
+// one scope. It is the app's user's.
+func (in Inputs) Cache(name, dir string) llb.RunOption { return in.cache(owned(), name, dir) }
+
+// CacheFrom is Cache with what the directory holds at first: a state's root.
 func (in Inputs) CacheFrom(first llb.State, name, dir string) llb.RunOption {
-	return llb.AddMount(dir, first, llb.AsPersistentCacheDir(in.CacheScope+"/"+name, llb.CacheMountShared))
+	return in.cache(CopyApp(owned(), first, "/", made, "[internal] begin cache"), name, dir)
+}
+
+func (in Inputs) cache(first llb.State, name, dir string) llb.RunOption {
+	return llb.AddMount(dir, first, llb.SourcePath(made), llb.AsPersistentCacheDir(in.CacheScope+"/"+name, llb.CacheMountShared))
 }
 
 // Mirror returns the URL of a mirror without login and without a slash at its
@@ -139,6 +167,13 @@ func CopyApp(onto, from llb.State, src, dir, title string, exclude ...string) ll
 func CopyFiles(onto, from llb.State, dir, title string, names ...string) llb.State {
 	return onto.File(llb.Copy(from, "/", dir, &llb.CopyInfo{
 		CopyDirContentsOnly: true, CreateDestPath: true, IncludePatterns: names,
+	}), llb.WithCustomName(title))
+}
+
+// CopyAppFiles is CopyFiles with the app's user as the owner.
+func CopyAppFiles(onto, from llb.State, dir, title string, names ...string) llb.State {
+	return onto.File(llb.Copy(from, "/", dir, &llb.CopyInfo{
+		CopyDirContentsOnly: true, CreateDestPath: true, IncludePatterns: names, ChownOpt: appOwner(),
 	}), llb.WithCustomName(title))
 }
 

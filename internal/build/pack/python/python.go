@@ -71,7 +71,7 @@ func (a *app) plan(in plan.Inputs) (plan.Output, error) {
 	env := a.environment(in)
 	st := plan.CopyApp(interpreter(in), env, venv, venv, "copy installed packages")
 	if a.collect && !disabled(in, "DISABLE_COLLECTSTATIC") {
-		full := plan.Copy(env, in.Source, "/", "/app", "copy the source", ".venv", ".git")
+		full := plan.CopyApp(env, in.Source, "/", "/app", "copy the source", ".venv", ".git")
 		full = full.Dir("/app").Run(in.Step("manage.py collectstatic", venv+"/bin", pythonBin, "manage.py", "collectstatic", "--noinput"),
 			plan.Env("PYTHONPATH", modulePath), plan.Env("PYTHONDONTWRITEBYTECODE", "1")).Root()
 		st = plan.CopyApp(st, full, "/app", "/app", "copy the app", ".venv", ".git")
@@ -92,16 +92,7 @@ func disabled(in plan.Inputs, name string) bool {
 // interpreter is the base image with Debian's Python. It is the same for all
 // apps, and so made once.
 func interpreter(in plan.Inputs) llb.State {
-	const script = `set -e
-if [ -n "$APT_MIRROR" ]; then printf 'deb %s bookworm main\n' "$APT_MIRROR" > /tmp/sources.list; set -- -o Dir::Etc::sourcelist=/tmp/sources.list -o Dir::Etc::sourceparts=-; fi
-apt-get "$@" -q update
-DEBIAN_FRONTEND=noninteractive apt-get "$@" -q -y --no-install-recommends install python3 libpython3-stdlib
-rm -rf /tmp/sources.list /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log /var/log/alternatives.log /var/cache/debconf/*-old`
-	return in.Run.Run(plan.Options(
-		llb.Args([]string{"/bin/sh", "-c", script, "python"}), llb.User("root"),
-		llb.WithCustomName("install Python "+Version),
-		in.Mirrored(plan.MirrorApt), plan.Env("SOURCE_DATE_EPOCH", plan.Epoch),
-	)).Root()
+	return in.Install(in.Run, plan.Bookworm, "Python "+Version, "python3", "libpython3-stdlib")
 }
 
 // environment is the build image with the virtual environment in place. The
@@ -109,9 +100,9 @@ rm -rf /tmp/sources.list /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var
 func (a *app) environment(in plan.Inputs) llb.State {
 	st := in.Build.Dir("/app")
 	if !a.install() {
-		return st.Run(plan.Tool("make virtual environment", "", "python3", "-m", "venv", "--without-pip", venv)).Root()
+		return st.Run(plan.Tool("make virtual environment", "", "python3", "-m", "venv", "--without-pip", venv), plan.AsApp()).Root()
 	}
-	st = st.Run(plan.Tool("make virtual environment", "", "python3", "-m", "venv", venv)).Root()
+	st = st.Run(plan.Tool("make virtual environment", "", "python3", "-m", "venv", venv), plan.AsApp()).Root()
 	src := in.Source
 	if !a.whole {
 		names := []string{a.from}
@@ -132,7 +123,7 @@ func (a *app) environment(in plan.Inputs) llb.State {
 	opts := []llb.RunOption{in.Step("pip install", venv+"/bin", argv...), in.Cache("pip", "/cache/pip"), plan.Env("PIP_CACHE_DIR", "/cache/pip"),
 		llb.AddMount("/src", src, llb.Readonly), llb.Dir("/src")}
 	if a.whole {
-		opts[2] = llb.AddMount("/src", src)
+		opts[3] = in.Work("/src")
 	}
 	if a.wheels == "" {
 		opts = append(opts, in.Mirrored(plan.MirrorPyPI))
