@@ -28,11 +28,13 @@ const (
 	MirrorCrates    = "crates"    // a sparse registry index, as sparse+https://…
 	MirrorNuGet     = "nuget"     // a NuGet v3 index
 	MirrorHex       = "hex"       // a Hex repository
+	MirrorGradle    = "gradle"    // Gradle's distributions, for its wrapper
+	MirrorDotNet    = "dotnet"    // .NET SDKs and runtimes, as below builds.dotnet.microsoft.com/dotnet
 )
 
 // MirrorNames lists them.
 func MirrorNames() []string {
-	return []string{MirrorApt, MirrorNPM, MirrorGo, MirrorGoSum, MirrorPyPI, MirrorRubyGems, MirrorMaven, MirrorPackagist, MirrorCrates, MirrorNuGet, MirrorHex}
+	return []string{MirrorApt, MirrorNPM, MirrorGo, MirrorGoSum, MirrorPyPI, MirrorRubyGems, MirrorMaven, MirrorPackagist, MirrorCrates, MirrorNuGet, MirrorHex, MirrorGradle, MirrorDotNet}
 }
 
 var registryHost = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]{1,5})?$`)

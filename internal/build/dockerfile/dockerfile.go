@@ -17,6 +17,9 @@ type Pack struct{}
 // Name implements plan.Pack.
 func (Pack) Name() string { return "dockerfile" }
 
+// Marks implements plan.Pack.
+func (Pack) Marks() []string { return []string{"Dockerfile"} }
+
 var (
 	exposeLine = regexp.MustCompile(`(?i)^\s*EXPOSE\s+(.+)$`)
 	portWord   = regexp.MustCompile(`^[0-9]{1,5}(/(tcp|udp))?$`)

@@ -4,6 +4,8 @@ package pack
 
 import (
 	"io/fs"
+	"slices"
+	"strings"
 
 	"github.com/steadpaas/stead/internal/build/pack/plan"
 )
@@ -23,14 +25,37 @@ func Detect(tree fs.FS) (*Detected, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range packs() {
+	for i, p := range packs() {
 		d, err := p.Detect(tree)
 		if err != nil {
 			return nil, err
 		}
 		if d != nil {
+			d.Notes = append(d.Notes, others(tree, d, packs()[i+1:])...)
 			return withProcfile(d, procs), nil
 		}
 	}
-	return nil, nothingFound(procs)
+	return nil, nothingFound(tree, procs)
+}
+
+// others notes which other packs know the tree. Those that any tree may match
+// by accident are not worth a note, nor is any beside a Dockerfile: who wrote
+// one knows.
+func others(tree fs.FS, chosen *Detected, rest []Pack) []string {
+	var names []string
+	for _, p := range rest {
+		if chosen.Pack == "dockerfile" || p.Name() == "binary" || p.Name() == "static" || slices.Contains(chosen.With, p.Name()) {
+			continue
+		}
+		for _, mark := range p.Marks() {
+			if plan.Has(tree, mark) {
+				names = append(names, mark+" ("+p.Name()+")")
+				break
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []string{"there is also " + strings.Join(names, ", ") + "; " + chosen.Pack + " is what this app is built as, because it comes first in the list of packs"}
 }

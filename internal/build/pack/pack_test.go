@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -134,14 +135,38 @@ func fileLine(f *pb.FileOp) string {
 	return strings.Join(parts, "; ")
 }
 
+// shapes are trees as they are found in the world, cut down to what decides.
 var shapes = map[string]fstest.MapFS{
-	"go":     files("go.mod", "module example.com/hello\n\ngo 1.26\n", "main.go", "package main\nfunc main(){}\n"),
-	"node":   files("package.json", `{"dependencies":{"ms":"2"},"scripts":{"start":"node a.js"}}`, "package-lock.json", "{}", "a.js", ""),
-	"vite":   files("package.json", `{"devDependencies":{"vite":"5"},"scripts":{"start":"node a.js","build":"vite build"}}`, "pnpm-lock.yaml", ""),
-	"python": files("requirements.txt", "flask\n", "app.py", ""),
-	"django": files("requirements.txt", "django\ngunicorn\n", "manage.py", "", "shop/wsgi.py", "", "shop/settings.py", "STATIC_ROOT = 1"),
-	"wheels": files("requirements.txt", "ms\n", "app.py", "", "wheels/ms.whl", ""),
-	"static": files("index.html", ""),
+	"go":             files("go.mod", "module example.com/hello\n\ngo 1.26\n", "main.go", "package main\nfunc main(){}\n"),
+	"go-workspace":   files("go.work", "go 1.26\n\nuse (\n\t./api\n\t./jobs\n)\n", "api/go.mod", "module api\n", "api/cmd/web/main.go", "package main\nfunc main(){}\n", "jobs/go.mod", "module jobs\n", "jobs/cmd/nightly/main.go", "package main\nfunc main(){}\n"),
+	"node":           files("package.json", `{"dependencies":{"ms":"2"},"scripts":{"start":"node a.js"}}`, "package-lock.json", "{}", "a.js", ""),
+	"node-workspace": files("package.json", `{"workspaces":["packages/*"],"scripts":{"start":"node packages/web/index.js","build":"npm run build -ws"}}`, "package-lock.json", "{}", "packages/web/package.json", "{}"),
+	"yarn-berry":     files("package.json", `{"packageManager":"yarn@4.9.2","dependencies":{"ms":"2"},"scripts":{"start":"node a.js"}}`, "yarn.lock", "", ".yarnrc.yml", ""),
+	"vite":           files("package.json", `{"devDependencies":{"vite":"5"},"scripts":{"start":"node a.js","build":"vite build"}}`, "pnpm-lock.yaml", ""),
+	"vite-site":      files("package.json", `{"devDependencies":{"vite":"5"},"scripts":{"dev":"vite","build":"vite build"}}`, "package-lock.json", "{}", "index.html", ""),
+	"python":         files("requirements.txt", "flask\n", "app.py", ""),
+	"python-poetry":  files("pyproject.toml", "[tool.poetry.dependencies]\npython = '^3.13'\nflask = '^3.0'\n", "poetry.lock", "[[package]]\nname='flask'\nversion='3.0.3'\n", "app.py", ""),
+	"django":         files("requirements.txt", "django\ngunicorn\n", "manage.py", "", "shop/wsgi.py", "", "shop/settings.py", "STATIC_ROOT = 1"),
+	"wheels":         files("requirements.txt", "ms\n", "app.py", "", "wheels/ms.whl", ""),
+	"static":         files("index.html", ""),
+	"rails": files("Gemfile", "gem 'rails'\ngem 'pg'\ngem 'puma'\n", "Gemfile.lock", "GEM\n  specs:\n    pg (1.5)\n    puma (6.4)\n    rails (7.1)\n    railties (7.1)\n    sidekiq (7)\n\nRUBY VERSION\n   ruby 3.3.0p0\n",
+		"config/application.rb", "", "config/puma.rb", "", "app/assets/a.css", "", "package.json", `{"scripts":{"build":"esbuild"}}`, "yarn.lock", "", "config.ru", ""),
+	"sinatra": files("Gemfile", "gem 'sinatra'\n", "Gemfile.lock", "GEM\n  specs:\n    sinatra (4.0)\n", "config.ru", "", "vendor/cache/sinatra.gem", ""),
+	"laravel": files("composer.json", `{"require":{"php":"^8.3","laravel/framework":"^11","ext-redis":"*"}}`, "composer.lock", `{"packages":[{"require":{"ext-gmp":"*"}}],"platform":[]}`,
+		"public/index.php", "", "public/.htaccess", "", "package.json", `{"scripts":{"build":"vite build"},"devDependencies":{"vite":"5"}}`, "package-lock.json", "{}"),
+	"wordpress": files("index.php", "", "wp-login.php", "", ".htaccess", ""),
+	"symfony":   files("composer.json", `{"require":{"php":">=7.2"}}`, "web/index.php", "", "Procfile", "web: vendor/bin/heroku-php-nginx -C nginx.conf web/\n"),
+	"spring":    files("pom.xml", "<project><properties><java.version>21</java.version></properties><artifactId>spring-boot-starter-parent</artifactId></project>", "mvnw", "", "src/main/java/A.java", ""),
+	"gradle":    files("build.gradle", "plugins {\n id 'application'\n}\n", "settings.gradle", "", "gradlew", "", "gradle/wrapper/gradle-wrapper.properties", ""),
+	"war":       files("pom.xml", "<project><packaging>war</packaging><groupId>jakarta.servlet</groupId></project>"),
+	"jar":       files("app.jar", "", "system.properties", "java.runtime.version=11\n"),
+	"rust":      files("Cargo.toml", "[package]\nname='api'\n", "Cargo.lock", "", "src/main.rs", "", "rust-toolchain.toml", "[toolchain]\nchannel='1.75.0'\n"),
+	"rust-workspace": files("Cargo.toml", "[workspace]\nmembers=['crates/*']\n", "crates/web/Cargo.toml", "[package]\nname='web'\n", "crates/web/src/main.rs", "", "crates/lib/Cargo.toml", "[package]\nname='lib'\n",
+		".cargo/config.toml", "[source.crates-io]\nreplace-with='vendored-sources'\n", "vendor/x/Cargo.toml", ""),
+	"phoenix": files("mix.exs", "def project do\n[\n  app: :shop,\n  elixir: \"~> 1.14\",\n  aliases: [\"assets.deploy\": [\"phx.digest\"]]\n]\nend\ndefp deps do\n[\n  {:phoenix, \"~> 1.7\"}\n]\nend\n",
+		"mix.lock", "", "assets/package.json", "{}", "lib/shop.ex", ""),
+	"aspnet": files("hello.sln", "", "src/Web/Web.csproj", `<Project Sdk="Microsoft.NET.Sdk.Web"><PropertyGroup><TargetFramework>net8.0</TargetFramework></PropertyGroup></Project>`,
+		"src/Lib/Lib.csproj", `<Project Sdk="Microsoft.NET.Sdk"><PropertyGroup><TargetFramework>net8.0</TargetFramework></PropertyGroup></Project>`, "global.json", `{"sdk":{"version":"8.0.404"}}`),
 }
 
 // TestShapes pins what each pack's plan depends on: a layer that took in more
@@ -155,9 +180,27 @@ func TestShapes(t *testing.T) {
 					t.Error("a config value is in the plan")
 				}
 			}
-			golden(t, filepath.Join("testdata", name+".golden"), shape(t, def))
+			golden(t, filepath.Join("testdata", name+".golden"), facts(t, tree)+shape(t, def))
 		})
 	}
+}
+
+// facts are what the pusher is told and what will run.
+func facts(t *testing.T, tree fs.FS) string {
+	t.Helper()
+	d, err := Detect(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n", d.Pack, d.Summary)
+	for _, name := range slices.Sorted(maps.Keys(d.Processes)) {
+		fmt.Fprintf(&b, "%s: %q\n", name, d.Processes[name])
+	}
+	for _, n := range d.Notes {
+		fmt.Fprintln(&b, "note:", n)
+	}
+	return b.String()
 }
 
 func golden(t *testing.T, file, got string) {
@@ -217,9 +260,13 @@ func TestDetectOrderAndProcfile(t *testing.T) {
 func TestNothing(t *testing.T) {
 	for _, tree := range []fs.FS{files(), files("Procfile", "web: x"), files("README", "x"), os.DirFS(t.TempDir())} {
 		_, err := Detect(tree)
-		if stead.KindOf(err) != stead.KindInvalid || err == nil || !strings.Contains(err.Error(), "Dockerfile, go.mod") {
+		if stead.KindOf(err) != stead.KindInvalid || err == nil || !strings.Contains(err.Error(), "there is no Dockerfile, *.csproj") {
 			t.Error(err)
 		}
+	}
+	_, err := Detect(files("web/package.json", "{}", "web/index.js", "", "services/api/go.mod", "module x", "services/api/main.go", "package main", "node_modules/x/package.json", "{}"))
+	if e, ok := err.(*stead.Error); !ok || !strings.Contains(e.Hint, "web (node), services/api (go)") {
+		t.Errorf("no word of the folders: %v", err)
 	}
 	if _, err := Detect(files("Procfile", "run: x", "index.html", "")); err == nil {
 		t.Error("a bad Procfile was accepted")

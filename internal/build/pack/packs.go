@@ -7,17 +7,24 @@ import (
 	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/internal/build/dockerfile"
 	"github.com/steadpaas/stead/internal/build/pack/binary"
+	"github.com/steadpaas/stead/internal/build/pack/dotnet"
+	"github.com/steadpaas/stead/internal/build/pack/elixir"
 	"github.com/steadpaas/stead/internal/build/pack/golang"
+	"github.com/steadpaas/stead/internal/build/pack/java"
 	"github.com/steadpaas/stead/internal/build/pack/node"
+	"github.com/steadpaas/stead/internal/build/pack/php"
 	"github.com/steadpaas/stead/internal/build/pack/plan"
 	"github.com/steadpaas/stead/internal/build/pack/python"
+	"github.com/steadpaas/stead/internal/build/pack/ruby"
+	"github.com/steadpaas/stead/internal/build/pack/rust"
 	"github.com/steadpaas/stead/internal/build/pack/static"
 )
 
 // packs are tried in order: what the author wrote for the purpose first, what
 // any tree may have by accident last.
 func packs() []Pack {
-	return []Pack{dockerfile.Pack{}, golang.Pack{}, node.Pack{}, python.Pack{}, binary.Pack{}, static.Pack{}}
+	return []Pack{dockerfile.Pack{}, golang.Pack{}, ruby.Pack{}, elixir.Pack{}, php.Pack{}, java.Pack{}, dotnet.Pack{}, rust.Pack{},
+		python.Pack{}, node.Pack{}, binary.Pack{}, static.Pack{}}
 }
 
 func procfile(tree fs.FS) (map[string]stead.Command, error) {
@@ -54,14 +61,4 @@ func withProcfile(d *Detected, procs map[string]stead.Command) *Detected {
 func onlyRelease(procs map[string]stead.Command) bool {
 	_, ok := procs[stead.ProcessRelease]
 	return ok && len(procs) == 1
-}
-
-func nothingFound(procs map[string]stead.Command) error {
-	msg := "nothing in the source tells how to build it: no Dockerfile, go.mod, go.work, package.json, " +
-		"requirements.txt, pyproject.toml, Linux executable or index.html was found at its root"
-	if len(procs) > 0 {
-		msg += " (only a Procfile)"
-	}
-	return &stead.Error{Kind: stead.KindInvalid, Field: "source", Msg: msg,
-		Hint: "push the directory that holds one of them, add a Dockerfile, or commit a Linux executable and a Procfile that starts it"}
 }

@@ -18,6 +18,9 @@ type Pack struct{}
 // Name implements plan.Pack.
 func (Pack) Name() string { return "binary" }
 
+// Marks implements plan.Pack.
+func (Pack) Marks() []string { return []string{"a Linux executable"} }
+
 // maxSeen is how many files are looked into.
 const maxSeen = 1000
 

@@ -21,6 +21,9 @@ type Pack struct{}
 // Name implements plan.Pack.
 func (Pack) Name() string { return "go" }
 
+// Marks implements plan.Pack.
+func (Pack) Marks() []string { return []string{"go.mod", "go.work"} }
+
 // Detect implements plan.Pack.
 func (Pack) Detect(tree fs.FS) (*plan.Detected, error) {
 	m, err := readModule(tree)
@@ -31,11 +34,11 @@ func (Pack) Detect(tree fs.FS) (*plan.Detected, error) {
 	if err != nil {
 		return nil, err
 	}
-	procs, notes, err := processes(tree, mains)
+	procs, err := processes(tree, mains)
 	if err != nil {
 		return nil, err
 	}
-	d := &plan.Detected{Pack: "go", Processes: procs, Notes: append(m.notes, notes...), Summary: summary(m, mains)}
+	d := &plan.Detected{Pack: "go", Processes: procs, Notes: m.notes, Summary: summary(m, mains)}
 	d.LLB = func(in plan.Inputs) (plan.Output, error) { return planned(in, m.toolchain, mains) }
 	return d, nil
 }
@@ -56,30 +59,36 @@ func summary(m *module, mains []command) string {
 }
 
 // processes tells what runs by default: a main package named as a process type
-// is that process, and the only one is web.
-func processes(tree fs.FS, mains []command) (map[string]stead.Command, []string, error) {
+// is that process. The web process is "web", else the module's root, else
+// "server", else the only one there is. The platform starts the web process
+// alone; the others are there to be scaled up.
+func processes(tree fs.FS, mains []command) (map[string]stead.Command, error) {
 	procs := map[string]stead.Command{}
-	for _, name := range []string{"web", "worker", "release"} {
-		if i := slices.IndexFunc(mains, func(c command) bool { return c.name == name }); i >= 0 {
-			procs[name] = mains[i].start()
+	for _, c := range mains {
+		if stead.CheckProcessType("process", c.name) == nil && c.pkg != "." {
+			procs[c.name] = c.start()
 		}
 	}
 	if procs["web"] != nil {
-		return procs, nil, nil
+		return procs, nil
 	}
-	if i := slices.IndexFunc(mains, func(c command) bool { return c.pkg == "." || c.name == "server" }); i >= 0 {
+	i := slices.IndexFunc(mains, func(c command) bool { return c.pkg == "." })
+	if i < 0 {
+		i = slices.IndexFunc(mains, func(c command) bool { return c.name == "server" })
+	}
+	if i < 0 && len(mains) == 1 && mains[0].name != "worker" && mains[0].name != stead.ProcessRelease {
+		i = 0
+	}
+	if i >= 0 {
+		delete(procs, mains[i].name)
 		procs["web"] = mains[i].start()
-		return procs, nil, nil
-	}
-	if len(mains) == 1 && len(procs) == 0 {
-		procs["web"] = mains[0].start()
-		return procs, nil, nil
+		return procs, nil
 	}
 	if !plan.Has(tree, "Procfile") && procs["worker"] == nil {
-		return nil, nil, stead.Invalid("Procfile", "there are several main packages, and nothing says which one serves the web",
+		return nil, stead.Invalid("Procfile", "there are several main packages, and nothing says which one serves the web",
 			"add a Procfile, such as \"web: "+plan.Plain(mains[0].name)+"\", or name one of them cmd/web")
 	}
-	return procs, nil, nil
+	return procs, nil
 }
 
 // Build compiles packages of src, a module's tree, and returns a state that

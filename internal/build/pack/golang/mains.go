@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/steadpaas/stead"
@@ -36,9 +37,12 @@ func findMains(tree fs.FS, m *module) ([]command, error) {
 			}
 		}
 	}
-	if len(found) == 0 {
-		found = search(tree, m.path)
+	if len(found) == 0 || len(m.packages) > 0 {
+		found = append(found, search(tree, m.path)...)
 	}
+	slices.SortStableFunc(found, func(a, b command) int { return strings.Compare(a.pkg, b.pkg) })
+	found = slices.CompactFunc(found, func(a, b command) bool { return a.pkg == b.pkg })
+	found = slices.DeleteFunc(found, func(c command) bool { return !m.wants(strings.TrimPrefix(c.pkg, "./")) })
 	switch {
 	case len(found) == 0:
 		return nil, stead.Invalid("source", "there is no main package to run: none at the root of the module, below cmd or elsewhere",

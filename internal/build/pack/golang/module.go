@@ -18,6 +18,7 @@ type module struct {
 	toolchain string   // "1.26.11"
 	from      string   // the file that decided it
 	vendored  bool
+	packages  []string // that go.mod says to build; nil: all main packages
 	notes     []string
 }
 
@@ -38,12 +39,16 @@ func readModule(tree fs.FS) (*module, error) {
 		return nil, err
 	}
 	if len(m.dirs) == 0 {
-		return nil, nil
+		return nil, beforeModules(tree)
 	}
-	if v, ok, err := plan.ReadFile(tree, ".go-version"); err != nil {
-		return nil, err
-	} else if ok && !(want.exact && want.version != "") {
-		want = asked{strings.TrimSpace(string(v)), ".go-version", true}
+	if !want.exact || want.version == "" {
+		found, err := plan.AskedIn(tree, []string{".go-version"}, []string{"golang", "go"})
+		if err != nil {
+			return nil, err
+		}
+		if found.Version != "" {
+			want = asked{found.Version, found.From, true}
+		}
 	}
 	m.from = want.from
 	m.toolchain, err = resolve(want.version, want.exact)
@@ -66,6 +71,7 @@ func (m *module) readMod(tree fs.FS) (asked, error) {
 	if f.Module != nil {
 		m.path = f.Module.Mod.Path
 	}
+	m.packages = installed(f)
 	want := asked{from: "go.mod"}
 	if f.Go != nil {
 		want.version = f.Go.Version
@@ -74,6 +80,35 @@ func (m *module) readMod(tree fs.FS) (asked, error) {
 		want.version, want.exact = f.Toolchain.Name, true
 	}
 	return want, nil
+}
+
+// installed are the packages that a line "// +heroku install ./cmd/..." of
+// go.mod names; nil: none does.
+func installed(f *modfile.File) (out []string) {
+	if f.Syntax == nil {
+		return nil
+	}
+	for _, stmt := range f.Syntax.Stmt {
+		c := stmt.Comment()
+		for _, line := range append(append(c.Before, c.Suffix...), c.After...) {
+			if rest, ok := strings.CutPrefix(strings.TrimSpace(strings.TrimPrefix(line.Token, "//")), "+heroku install "); ok {
+				out = append(out, strings.Fields(rest)...)
+			}
+		}
+	}
+	return out
+}
+
+// wants reports whether a main package is one of those that go.mod names.
+func (m *module) wants(dir string) bool {
+	for _, p := range m.packages {
+		p = path.Clean(p)
+		base, tree := strings.CutSuffix(p, "/...")
+		if p == "..." || dir == p || tree && (dir == base || strings.HasPrefix(dir, base+"/")) {
+			return true
+		}
+	}
+	return len(m.packages) == 0
 }
 
 var dirGrammar = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$`)
@@ -110,6 +145,16 @@ func (m *module) readWork(tree fs.FS, want asked) (asked, error) {
 		want = asked{w.Toolchain.Name, "go.work", true}
 	}
 	return want, nil
+}
+
+// beforeModules is an error for a tree of the days before modules, nil for any other.
+func beforeModules(tree fs.FS) error {
+	name := plan.First(tree, "Gopkg.toml", "Godeps/Godeps.json", "vendor/vendor.json", "glide.yaml")
+	if name == "" {
+		return nil
+	}
+	return stead.Invalid(name, "this is Go code of the days before modules ("+name+"), which today's Go does not build",
+		"run \"go mod init NAME && go mod tidy\" (Go 1.21 or earlier takes the versions over from "+name+") and push go.mod and go.sum")
 }
 
 func broken(name string, err error) error {

@@ -93,23 +93,28 @@ func (b *builder) script(st llb.State) llb.State {
 	return b.run(st, "run script "+b.app.build, b.app.manager.name, "run", b.app.build)
 }
 
+// toolPath are the directories of Node.js, its packages' programs and the package manager in a step.
+const toolPath = "/opt/manager/path:/app/node_modules/.bin:/opt/node/bin"
+
 func (b *builder) run(st llb.State, title string, argv ...string) llb.State {
-	path := "/app/node_modules/.bin:/opt/node/bin"
-	var mounts []llb.RunOption
+	step := b.in.Step(title, toolPath, append([]string{"/usr/bin/env"}, argv...)...)
+	return st.Run(plan.Options(step, b.mounts())).Root()
+}
+
+// mounts puts Node.js, the package manager and its cache in a step.
+func (b *builder) mounts() llb.RunOption {
+	var opts []llb.RunOption
 	if b.manager != nil {
-		path = "/opt/manager/path:" + path
-		mounts = append(mounts, llb.AddMount("/opt/manager", *b.manager, llb.Readonly))
+		opts = append(opts, llb.AddMount("/opt/manager", *b.manager, llb.Readonly))
 	}
-	opts := append(mounts, b.in.Step(title, path, append([]string{"/usr/bin/env"}, argv...)...),
-		llb.AddMount("/opt/node", b.runtime, llb.Readonly), b.in.Cache("npm", "/cache"),
-		plan.Env("npm_config_cache", "/cache/npm"), plan.Env("npm_package_config_node_gyp_nodedir", "/opt/node"),
-		plan.Env("npm_config_registry", publicRegistry), plan.Env("npm_config_update_notifier", "false"),
-	)
+	opts = append(opts, llb.AddMount("/opt/node", b.runtime, llb.Readonly), b.in.Cache("npm", "/cache/node"),
+		plan.Env("npm_config_cache", "/cache/node/npm"), plan.Env("npm_package_config_node_gyp_nodedir", "/opt/node"),
+		plan.Env("npm_config_registry", publicRegistry), plan.Env("npm_config_update_notifier", "false"))
 	opts = append(append(opts, b.app.manager.env()...), b.in.Mirrored(plan.MirrorNPM))
 	if _, set := b.in.BuildEnv["NODE_ENV"]; !set {
 		opts = append(opts, plan.Env("NODE_ENV", "production"))
 	}
-	return st.Run(plan.Options(opts...)).Root()
+	return plan.Options(opts...)
 }
 
 // env are the settings of one package manager.
@@ -118,12 +123,12 @@ func (m manager) env() []llb.RunOption {
 	case "pnpm": // the first prefix until version 10, the second from 11
 		var out []llb.RunOption
 		for _, prefix := range []string{"npm_config_", "pnpm_config_"} {
-			out = append(out, plan.Env(prefix+"store_dir", "/cache/pnpm"), plan.Env(prefix+"package_import_method", "copy"),
+			out = append(out, plan.Env(prefix+"store_dir", "/cache/node/pnpm"), plan.Env(prefix+"package_import_method", "copy"),
 				plan.Env(prefix+"manage_package_manager_versions", "false"))
 		}
 		return out
 	case "yarn":
-		return []llb.RunOption{plan.Env("YARN_CACHE_FOLDER", "/cache/yarn"), plan.Env("YARN_ENABLE_GLOBAL_CACHE", "false"),
+		return []llb.RunOption{plan.Env("YARN_CACHE_FOLDER", "/cache/node/yarn"), plan.Env("YARN_ENABLE_GLOBAL_CACHE", "false"),
 			plan.Env("YARN_NODE_LINKER", "node-modules"), plan.Env("YARN_ENABLE_TELEMETRY", "0"),
 			plan.Env("YARN_REGISTRY", publicRegistry), plan.Env("YARN_NPM_REGISTRY_SERVER", publicRegistry)}
 	}

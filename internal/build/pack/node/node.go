@@ -6,10 +6,12 @@ package node
 
 import (
 	"io/fs"
+	"path"
 
 	"github.com/moby/buildkit/client/llb"
 	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/internal/build/pack/plan"
+	"github.com/steadpaas/stead/internal/build/pack/static"
 )
 
 const (
@@ -24,8 +26,35 @@ type Pack struct{}
 // Name implements plan.Pack.
 func (Pack) Name() string { return "node" }
 
+// Marks implements plan.Pack.
+func (Pack) Marks() []string { return []string{"package.json"} }
+
 // Detect implements plan.Pack.
 func (Pack) Detect(tree fs.FS) (*plan.Detected, error) {
+	a, err := look(tree)
+	if err != nil || a == nil {
+		return nil, err
+	}
+	d := &plan.Detected{Pack: "node", Processes: map[string]stead.Command{}, LLB: a.plan}
+	a.site = findSite(tree, a.manifest)
+	switch c := a.manifest.start(tree); {
+	case a.site != nil:
+		d.Processes["web"] = static.Command(a.site.spa, "")
+		d.LLB = a.planSite
+	case c != nil:
+		d.Processes["web"] = c
+	case a.manifest.serverOf(tree) != nil:
+		d.Processes["web"] = a.manifest.serverOf(tree)
+	case !plan.Has(tree, "Procfile"):
+		return nil, stead.Invalid("package.json", "nothing says how to start this app: package.json has no start script and there is no server.js, app.js or index.js",
+			"add \"scripts\": {\"start\": \"node server.js\"} to package.json, or a Procfile")
+	}
+	d.Summary, d.Notes = a.summary(), a.notes(tree)
+	return d, nil
+}
+
+// look returns nil when the tree has no package.json.
+func look(tree fs.FS) (*app, error) {
 	m, err := readManifest(tree)
 	if err != nil || m == nil {
 		return nil, err
@@ -38,34 +67,23 @@ func (Pack) Detect(tree fs.FS) (*plan.Detected, error) {
 		return nil, err
 	}
 	a.look(tree)
-	d := &plan.Detected{Pack: "node", Summary: a.summary(), Processes: map[string]stead.Command{}, LLB: a.plan}
-	if c := m.start(tree); c != nil {
-		d.Processes["web"] = c
-	} else if !plan.Has(tree, "Procfile") {
-		return nil, stead.Invalid("package.json", "nothing says how to start this app: package.json has no start script and there is no server.js, app.js or index.js",
-			"add \"scripts\": {\"start\": \"node server.js\"} to package.json, or a Procfile")
-	}
-	d.Notes = a.notes(tree)
-	return d, nil
+	return a, nil
 }
 
-// chooseRelease reads engines.node, else .node-version or .nvmrc.
+// chooseRelease reads engines.node, else .node-version, .nvmrc or .tool-versions.
 func chooseRelease(tree fs.FS, m *manifest) (release, string, error) {
-	rng, from := m.Engines.Node, "package.json"
-	for _, name := range []string{".node-version", ".nvmrc"} {
-		if rng != "" {
-			break
-		}
-		data, ok, err := plan.ReadFile(tree, name)
+	asked := plan.Asked{Version: m.Engines.Node, From: "package.json"}
+	if asked.Version == "" {
+		found, err := plan.AskedIn(tree, []string{".node-version", ".nvmrc"}, []string{"nodejs", "node"})
 		if err != nil {
 			return release{}, "", err
 		}
-		if ok {
-			rng, from = string(data), name
+		if found.Version != "" {
+			asked = found
 		}
 	}
-	r, err := resolve(rng)
-	return r, from, err
+	r, err := resolve(asked.Version)
+	return r, asked.From, err
 }
 
 // app is a detected app.
@@ -78,6 +96,7 @@ type app struct {
 	whole     bool     // installing needs the whole tree
 	install   bool     // there is something to install
 	build     string   // name of the build script, or ""
+	site      *site    // what is built are files to serve; nil: it is not
 }
 
 // look finds out what a plan needs to know of the tree.
@@ -111,6 +130,9 @@ func (a *app) summary() string {
 	}
 	if a.build != "" {
 		s += ", script " + a.build
+	}
+	if a.site != nil {
+		s += ", " + a.site.what + " served from " + a.site.dir
 	}
 	return s
 }
@@ -155,6 +177,16 @@ func (a *app) plan(in plan.Inputs) (plan.Output, error) {
 	}
 	st = plan.CopyApp(st, own, dir, "/app", "copy the app", "node_modules", ".git")
 	return plan.Output{State: st, Config: plan.Image([]string{"/app/node_modules/.bin", "/opt/node/bin"}, "NODE_ENV=production")}, nil
+}
+
+// planSite is the image of an app that only builds files: they, and the file server.
+func (a *app) planSite(in plan.Inputs) (plan.Output, error) {
+	rt, err := a.runtime(in)
+	if err != nil {
+		return plan.Output{}, err
+	}
+	b := newBuilder(a, in, rt)
+	return static.Image(in, b.script(b.install()), path.Join("/app", a.site.dir))
 }
 
 // runtime is Node.js with npm, as it stands in /opt/node.

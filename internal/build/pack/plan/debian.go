@@ -35,9 +35,14 @@ if [ "$suite" != "$own" ]; then
   echo "deb $key $uri $suite main" >> $list
 fi
 shift
-apt-get $opts -q update
-DEBIAN_FRONTEND=noninteractive apt-get $opts -q -y --no-install-recommends -t "$suite" install "$@"
-rm -rf /tmp/stead.list /etc/apt/sources.list.d/stead-* /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/*.log /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache /var/lib/dpkg/*-old /etc/*-`
+mkdir -p /usr/share/man/man1 # some packages link into it
+opts="$opts -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io"
+if ! { apt-get $opts -q update && DEBIAN_FRONTEND=noninteractive apt-get $opts -q -y --no-install-recommends -t "$suite" install "$@"; } > /tmp/apt.log 2>&1; then
+  grep -E '^(E|Err|dpkg|W):? ' /tmp/apt.log || tail -n 20 /tmp/apt.log
+  exit 100
+fi
+grep -E '^Need to get|^Get:.*Packages' /tmp/apt.log | tail -n 1
+rm -rf /tmp/apt.log /usr/share/man/man1 /tmp/stead.list /etc/apt/sources.list.d/stead-* /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/*.log /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache /var/lib/dpkg/*-old /etc/*-`
 
 // Install adds packages of a Debian suite to a base image. It depends on
 // nothing of the app's, and so is made once for all apps.

@@ -21,6 +21,10 @@ type Pack interface {
 	// Name is the pack's word in the API: "go", "node", …
 	Name() string
 
+	// Marks are the files by which the pack knows a tree, for the message that
+	// none was found.
+	Marks() []string
+
 	// Detect tells how to build the tree; nil, nil when it is not this pack's.
 	// The tree is hostile. Errors are stead.Errors that say what is wrong with
 	// a tree that is this pack's.
@@ -33,6 +37,7 @@ type Detected struct {
 	Summary   string                   // one line for the pusher
 	Processes map[string]stead.Command // nil command: the image's own
 	Notes     []string                 // what was seen and not honoured, and why
+	With      []string                 // packs whose tools it uses too: "node" for assets
 
 	// LLB plans the image; nil when Frontend is set.
 	LLB func(Inputs) (Output, error)

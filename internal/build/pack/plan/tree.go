@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"strconv"
 	"strings"
 
 	"github.com/steadpaas/stead"
@@ -15,7 +16,10 @@ const MaxFile = 1 << 20
 
 // ReadFile returns a regular file of the tree; false if there is none. A file
 // larger than MaxFile is refused by name.
-func ReadFile(tree fs.FS, name string) ([]byte, bool, error) {
+func ReadFile(tree fs.FS, name string) ([]byte, bool, error) { return ReadFileMax(tree, name, MaxFile) }
+
+// ReadFileMax is ReadFile with a limit of its own, in bytes.
+func ReadFileMax(tree fs.FS, name string, limit int64) ([]byte, bool, error) {
 	f, err := tree.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
@@ -27,12 +31,12 @@ func ReadFile(tree fs.FS, name string) ([]byte, bool, error) {
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
 		return nil, false, nil
 	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, false, unreadable(name, err)
 	}
-	if len(data) > MaxFile {
-		return nil, false, stead.Invalid(name, name+" is larger than 1 MiB", "check that this is the file you meant to push")
+	if int64(len(data)) > limit {
+		return nil, false, stead.Invalid(name, name+" is larger than "+strconv.FormatInt(limit>>20, 10)+" MiB", "check that this is the file you meant to push")
 	}
 	return data, true, nil
 }

@@ -17,41 +17,48 @@ const maxRequirements = 2000
 
 // look returns nil when the tree is not a Python app.
 func look(tree fs.FS) (*app, error) {
-	a := &app{from: plan.First(tree, "requirements.txt", "pyproject.toml")}
+	a := &app{from: plan.First(tree, "requirements.txt", "Pipfile.lock", "pyproject.toml", "Pipfile")}
 	var err error
-	switch {
-	case a.from == "requirements.txt":
-		err = a.readRequirements(tree)
-	case a.from == "pyproject.toml":
-		err = a.readProject(tree)
-	case plan.Has(tree, "Pipfile"):
-		return nil, stead.Invalid("Pipfile", "a Pipfile alone is not enough: Stead installs from requirements.txt or pyproject.toml",
-			"run \"pipenv requirements > requirements.txt\" and push it too")
-	default:
+	switch a.from {
+	case "":
 		return nil, nil
+	case "requirements.txt":
+		err = a.readRequirements(tree)
+	case "Pipfile.lock":
+		err = a.readPipfileLock(tree)
+	case "pyproject.toml":
+		err = a.readProject(tree)
+	case "Pipfile":
+		err = a.readPipfile(tree)
 	}
 	if err != nil {
 		return nil, err
 	}
+	if err := a.version(tree); err != nil {
+		return nil, err
+	}
 	a.findWheels(tree)
 	a.findDjango(tree)
-	a.noteOthers(tree)
-	return a, nil
-}
-
-func (a *app) noteOthers(tree fs.FS) {
-	for _, name := range []string{"Pipfile", "poetry.lock", "uv.lock"} {
-		if plan.Has(tree, name) {
+	for _, name := range append([]string{"Pipfile.lock"}, lockNames...) {
+		if name != a.from && plan.Has(tree, name) {
 			a.notes = append(a.notes, name+" is not used: packages are installed from "+a.from)
 		}
 	}
-	for _, name := range []string{".python-version", "runtime.txt"} {
-		data, ok, err := plan.ReadFile(tree, name)
-		v := strings.TrimPrefix(strings.TrimSpace(string(data)), "python-")
-		if err == nil && ok && v != Version && !strings.HasPrefix(v, Version+".") {
-			a.notes = append(a.notes, name+" asks for Python "+plan.Plain(v)+"; Stead has Python "+Version+": use a Dockerfile for another")
-		}
+	return a, nil
+}
+
+// version reads runtime.txt, .python-version or .tool-versions, else what the
+// project itself says.
+func (a *app) version(tree fs.FS) (err error) {
+	asked, err := plan.AskedIn(tree, []string{"runtime.txt", ".python-version"}, []string{"python"}, "python-", "cpython-")
+	if err != nil {
+		return err
 	}
+	if asked.Version != "" {
+		a.asked = asked
+	}
+	a.line, err = plan.Choose("Python", lines, a.asked)
+	return err
 }
 
 var distribution = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*`)
@@ -89,39 +96,86 @@ func (a *app) readRequirements(tree fs.FS) error {
 	return nil
 }
 
-// readProject takes the dependencies of a pyproject.toml (PEP 621); the
-// project itself runs from its files.
+// readProject takes what a lock file beside pyproject.toml says, else the
+// dependencies that pyproject.toml lists; the project itself runs from its files.
 func (a *app) readProject(tree fs.FS) error {
-	data, _, err := plan.ReadFile(tree, "pyproject.toml")
+	p, err := readPyproject(tree)
+	if err != nil {
+		return err
+	}
+	if a.args, err = p.requirements(); err != nil {
+		return err
+	}
+	if v := p.python(); v != "" {
+		a.asked = plan.Asked{Version: v, From: "pyproject.toml"}
+	}
+	for _, d := range a.args {
+		a.names = append(a.names, normal(d))
+	}
+	name := plan.First(tree, lockNames...)
+	if name == "" {
+		if len(a.args) > 0 {
+			a.notes = append(a.notes, "there is no lock file: two builds of the same source may install different versions; commit one of uv, Poetry or PDM")
+		}
+		return nil
+	}
+	a.from = name
+	if a.lock, err = readLock(tree, name, a.args); err != nil {
+		return err
+	}
+	a.takeLock()
+	return nil
+}
+
+func (a *app) readPipfileLock(tree fs.FS) (err error) {
+	v := ""
+	if a.lock, v, err = readPipfileLock(tree); err != nil {
+		return err
+	}
+	if v != "" {
+		a.asked = plan.Asked{Version: v, From: "Pipfile.lock"}
+	}
+	a.takeLock()
+	return nil
+}
+
+func (a *app) takeLock() {
+	a.whole = a.lock.whole
+	a.names = nil
+	for _, c := range a.lock.constraints {
+		a.names = append(a.names, normal(c))
+	}
+	if len(a.lock.requirements) == 0 {
+		a.lock, a.names, a.args = nil, nil, nil
+	}
+}
+
+// readPipfile takes the packages of a Pipfile that has no lock.
+func (a *app) readPipfile(tree fs.FS) error {
+	data, _, err := plan.ReadFile(tree, "Pipfile")
 	if err != nil {
 		return err
 	}
 	var p struct {
-		Project struct {
-			Dependencies []string `toml:"dependencies"`
-		} `toml:"project"`
-		Tool struct {
-			Poetry map[string]any `toml:"poetry"`
-		} `toml:"tool"`
+		Packages map[string]any `toml:"packages"`
+		Requires struct {
+			Version string `toml:"python_version"`
+		} `toml:"requires"`
 	}
 	if err := toml.Unmarshal(data, &p); err != nil {
-		return &stead.Error{Kind: stead.KindInvalid, Field: "pyproject.toml", Msg: "pyproject.toml cannot be parsed: " + plan.Plain(err.Error()),
-			Hint: "check its TOML"}
+		return stead.Invalid("Pipfile", "Pipfile cannot be parsed: "+plan.Plain(err.Error()), "check its TOML")
 	}
-	if len(p.Project.Dependencies) == 0 && p.Tool.Poetry["dependencies"] != nil {
-		return stead.Invalid("pyproject.toml", "pyproject.toml lists its dependencies in Poetry's own way, which Stead does not read",
-			"run \"poetry export -o requirements.txt\" and push it too")
-	}
-	if len(p.Project.Dependencies) > maxRequirements {
-		return stead.Invalid("pyproject.toml", "pyproject.toml lists more than 2000 packages", "list only what the app needs")
-	}
-	for _, d := range p.Project.Dependencies {
-		n := normal(d)
-		if n == "" || strings.ContainsAny(d, "\x00\n") || len(d) > 1000 {
-			return stead.Invalid("pyproject.toml", "pyproject.toml lists "+plan.Plain(d)+", which is not a requirement", "write for example \"flask>=3\"")
+	for _, name := range sortedKeys(p.Packages) {
+		line, err := poetryRequirement(name, p.Packages[name])
+		if err != nil || normal(line) == "" || len(a.args) > maxRequirements {
+			return stead.Invalid("Pipfile", "the Pipfile asks for "+plan.Plain(name)+" in a way that is not understood", "run \"pipenv lock\" and commit Pipfile.lock")
 		}
-		a.names, a.args = append(a.names, n), append(a.args, d)
+		a.args, a.names = append(a.args, line), append(a.names, normal(line))
 	}
+	if p.Requires.Version != "" {
+		a.asked = plan.Asked{Version: p.Requires.Version, From: "Pipfile"}
+	}
+	a.notes = append(a.notes, "there is no Pipfile.lock: two builds of the same source may install different versions; commit it")
 	return nil
 }
 
@@ -160,28 +214,4 @@ func (a *app) findDjango(tree fs.FS) {
 			a.collect = a.has("django")
 		}
 	}
-}
-
-// start tells the web process. All names in it are from a fixed list or are
-// identifiers.
-func (a *app) start(tree fs.FS) stead.Command {
-	file := plan.First(tree, "main.py", "app.py", "server.py", "wsgi.py", "asgi.py")
-	module := strings.TrimSuffix(file, ".py")
-	object := map[string]string{"wsgi": "application", "asgi": "application"}[module]
-	if object == "" {
-		object = "app"
-	}
-	switch {
-	case a.django != "" && a.has("gunicorn"):
-		return stead.Command{venv + "/bin/gunicorn", "--access-logfile=-", a.django + ".wsgi"} // binds $PORT by itself
-	case a.django != "":
-		return stead.Shell("exec " + pythonBin + ` manage.py runserver --noreload "0.0.0.0:$PORT"`)
-	case module != "" && a.has("uvicorn", "fastapi"):
-		return stead.Shell("exec " + venv + "/bin/uvicorn " + module + ":" + object + ` --host 0.0.0.0 --port "$PORT"`)
-	case module != "" && a.has("gunicorn"):
-		return stead.Command{venv + "/bin/gunicorn", "--access-logfile=-", module + ":" + object}
-	case module != "":
-		return stead.Command{pythonBin, file}
-	}
-	return nil
 }

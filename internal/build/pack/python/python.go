@@ -1,17 +1,24 @@
 // Package python builds Python apps with Debian's Python: a virtual environment
-// with what requirements.txt (or pyproject.toml) asks for, and the app's files.
+// with what requirements.txt, a lock file of uv, Poetry, PDM or Pipenv, or
+// pyproject.toml asks for, and the app's files. Lock files are read here and
+// installed by pip, so that no further tool has to be fetched.
 package python
 
 import (
+	_ "embed"
 	"io/fs"
+	"strings"
 
 	"github.com/moby/buildkit/client/llb"
 	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/internal/build/pack/plan"
 )
 
-// Version is what Debian 12 has.
-const Version = "3.11"
+// lines are the Pythons of Debian's suites, the default first.
+var lines = []plan.Line{{Version: "3.11", Suite: plan.Bookworm}, {Version: "3.13", Suite: plan.Trixie}, {Version: "3.9", Suite: plan.Bullseye}}
+
+//go:embed locked.py
+var lockedScript string
 
 const (
 	venv      = "/app/.venv"
@@ -23,6 +30,9 @@ type Pack struct{}
 
 // Name implements plan.Pack.
 func (Pack) Name() string { return "python" }
+
+// Marks implements plan.Pack.
+func (Pack) Marks() []string { return []string{"requirements.txt", "pyproject.toml", "Pipfile"} }
 
 // Detect implements plan.Pack.
 func (Pack) Detect(tree fs.FS) (*plan.Detected, error) {
@@ -42,20 +52,26 @@ func (Pack) Detect(tree fs.FS) (*plan.Detected, error) {
 
 // app is a detected app.
 type app struct {
-	from    string   // the file that lists what to install
-	names   []string // of the distributions it lists, normalized
-	args    []string // requirements of pyproject.toml, for pip's arguments
-	wheels  string   // directory of vendored wheels, or ""
-	whole   bool     // installing needs the whole tree
-	collect bool     // Django's collectstatic is to be run
-	django  string   // the package that has wsgi.py, or ""
+	line    plan.Line
+	asked   plan.Asked
+	lock    *lockFile // nil: requirements.txt, or args
+	from    string    // the file that lists what to install
+	names   []string  // of the distributions it lists, normalized
+	args    []string  // requirements of pyproject.toml, for pip's arguments
+	wheels  string    // directory of vendored wheels, or ""
+	whole   bool      // installing needs the whole tree
+	collect bool      // Django's collectstatic is to be run
+	django  string    // the package that has wsgi.py, or ""
 	notes   []string
 }
 
 func (a *app) install() bool { return len(a.names) > 0 || a.whole }
 
 func (a *app) summary() string {
-	s := "Python " + Version + " (" + a.from + ")"
+	s := "Python " + a.line.Version + " (" + a.from + ")"
+	if a.asked.From != "" && a.asked.From != a.from {
+		s = "Python " + a.line.Version + " (" + a.asked.From + "), " + a.from
+	}
 	switch {
 	case !a.install():
 		s += ", nothing to install"
@@ -69,7 +85,7 @@ func (a *app) summary() string {
 // this order, from what changes least to what changes most.
 func (a *app) plan(in plan.Inputs) (plan.Output, error) {
 	env := a.environment(in)
-	st := plan.CopyApp(interpreter(in), env, venv, venv, "copy installed packages")
+	st := plan.CopyApp(a.interpreter(in), env, venv, venv, "copy installed packages")
 	if a.collect && !disabled(in, "DISABLE_COLLECTSTATIC") {
 		full := plan.CopyApp(env, in.Source, "/", "/app", "copy the source", ".venv", ".git")
 		full = full.Dir("/app").Run(in.Step("manage.py collectstatic", venv+"/bin", pythonBin, "manage.py", "collectstatic", "--noinput"),
@@ -91,42 +107,81 @@ func disabled(in plan.Inputs, name string) bool {
 
 // interpreter is the base image with Debian's Python. It is the same for all
 // apps, and so made once.
-func interpreter(in plan.Inputs) llb.State {
-	return in.Install(in.Run, plan.Bookworm, "Python "+Version, "python3", "libpython3-stdlib")
+func (a *app) interpreter(in plan.Inputs) llb.State {
+	name := "python" + a.line.Version
+	packages := []string{name, "lib" + name + "-stdlib"}
+	if a.line.Suite == plan.Bookworm {
+		packages = append(packages, "python3") // so that "python3" is there for scripts
+	}
+	return in.Install(in.Run, a.line.Suite, "Python "+a.line.Version, packages...)
+}
+
+// compilers is the build image with that Python; it has Debian's own already.
+func (a *app) compilers(in plan.Inputs) llb.State {
+	if a.line.Suite == plan.Bookworm {
+		return in.Build.Dir("/app")
+	}
+	name := "python" + a.line.Version
+	return in.Install(in.Build, a.line.Suite, "Python "+a.line.Version+" with its headers", name, name+"-venv", name+"-dev").Dir("/app")
 }
 
 // environment is the build image with the virtual environment in place. The
 // step depends on the files that list what to install, and on no other.
 func (a *app) environment(in plan.Inputs) llb.State {
-	st := in.Build.Dir("/app")
+	python := "python" + a.line.Version
 	if !a.install() {
-		return st.Run(plan.Tool("make virtual environment", "", "python3", "-m", "venv", "--without-pip", venv), plan.AsApp()).Root()
+		return a.compilers(in).Run(plan.Tool("make virtual environment", "", python, "-m", "venv", "--without-pip", venv), plan.AsApp()).Root()
 	}
-	st = st.Run(plan.Tool("make virtual environment", "", "python3", "-m", "venv", venv), plan.AsApp()).Root()
-	src := in.Source
-	if !a.whole {
-		names := []string{a.from}
-		if a.wheels != "" {
-			names = append(names, a.wheels)
-		}
-		src = plan.CopyFiles(llb.Scratch(), in.Source, "/", "copy the list of packages", names...)
-	}
-	argv := []string{pythonBin, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile", "--root-user-action=ignore"}
-	if a.wheels != "" {
-		argv = append(argv, "--no-index", "--find-links", "/src/"+a.wheels)
-	}
-	if a.from == "requirements.txt" {
-		argv = append(argv, "-r", "/src/requirements.txt")
-	} else {
-		argv = append(append(argv, "--"), a.args...)
-	}
-	opts := []llb.RunOption{in.Step("pip install", venv+"/bin", argv...), in.Cache("pip", "/cache/pip"), plan.Env("PIP_CACHE_DIR", "/cache/pip"),
-		llb.AddMount("/src", src, llb.Readonly), llb.Dir("/src")}
-	if a.whole {
-		opts[3] = in.Work("/src")
+	st := a.compilers(in).Run(plan.Tool("make virtual environment", "", python, "-m", "venv", venv), plan.AsApp()).Root()
+	opts := []llb.RunOption{in.Step("pip install", venv+"/bin", a.pip()...), in.Cache("pip", "/cache/pip"), plan.Env("PIP_CACHE_DIR", "/cache/pip"),
+		a.source(in), llb.Dir("/src")}
+	if a.lock != nil {
+		opts = append(opts, llb.AddMount("/locked", a.lock.files(), llb.Readonly))
 	}
 	if a.wheels == "" {
 		opts = append(opts, in.Mirrored(plan.MirrorPyPI))
 	}
 	return st.Run(plan.Options(opts...)).Root().Dir("/app")
+}
+
+// pip is the command that installs.
+func (a *app) pip() []string {
+	more := []string{"--disable-pip-version-check", "--no-input", "--no-compile"}
+	if a.wheels != "" {
+		more = append(more, "--no-index", "--find-links", "/src/"+a.wheels)
+	}
+	if a.lock != nil {
+		return append([]string{pythonBin, "-c", lockedScript, "/locked/requirements", "/locked/constraints", "/locked/hashes"}, more...)
+	}
+	argv := append([]string{pythonBin, "-m", "pip", "install"}, more...)
+	if a.from == "requirements.txt" {
+		return append(argv, "-r", "/src/requirements.txt")
+	}
+	return append(append(argv, "--"), a.args...)
+}
+
+// source mounts what installing needs of the tree at /src.
+func (a *app) source(in plan.Inputs) llb.RunOption {
+	if a.whole {
+		return in.Work("/src")
+	}
+	var names []string
+	if a.from == "requirements.txt" {
+		names = append(names, a.from)
+	}
+	if a.wheels != "" {
+		names = append(names, a.wheels)
+	}
+	if len(names) == 0 {
+		return llb.AddMount("/src", llb.Scratch(), llb.Readonly)
+	}
+	return llb.AddMount("/src", plan.CopyFiles(llb.Scratch(), in.Source, "/", "copy the list of packages", names...), llb.Readonly)
+}
+
+// files are the lock file's content for the step that installs it. What else is
+// in a lock file does not make the step run again.
+func (l *lockFile) files() llb.State {
+	text := func(lines []string) []byte { return []byte(strings.Join(lines, "\n") + "\n") }
+	return llb.Scratch().File(llb.Mkfile("/requirements", 0o644, text(l.requirements)).
+		Mkfile("/constraints", 0o644, text(l.constraints)).Mkfile("/hashes", 0o644, text(l.hashes)), llb.WithCustomName("write the locked packages"))
 }

@@ -1,16 +1,19 @@
 // Command serve serves the files of a directory over HTTP on $PORT. It stops on
 // SIGTERM when the requests in flight are answered.
 //
-//	serve DIR
+//	serve [-spa] [-404 FILE] DIR
 //
 // Files and directories whose names start with a dot are not there, but for
-// .well-known. DIR/404.html, if there is one, is the body of "not found";
-// a name without extension finds NAME.html.
+// .well-known. DIR/404.html (or FILE), if there is one, is the body of "not
+// found"; a name without extension finds NAME.html. With -spa, what is not
+// found and looks like a page rather than a file gets DIR/index.html.
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"log"
@@ -24,16 +27,20 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: serve DIR")
+	var o Options
+	flag.BoolVar(&o.SPA, "spa", false, "answer unknown pages with index.html")
+	flag.StringVar(&o.NotFound, "404", "404.html", "the page for what is not found")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "usage: serve [-spa] [-404 FILE] DIR")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Getenv("PORT")); err != nil {
+	if err := run(flag.Arg(0), os.Getenv("PORT"), o); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(dir, port string) error {
+func run(dir, port string, o Options) error {
 	root, err := os.OpenRoot(dir) // links cannot lead out of it
 	if err != nil {
 		return err
@@ -41,7 +48,7 @@ func run(dir, port string) error {
 	if port == "" {
 		port = "8080"
 	}
-	s := &http.Server{Addr: ":" + port, Handler: Handler(root.FS()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	s := &http.Server{Addr: ":" + port, Handler: Handler(root.FS(), o), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	done := make(chan error, 1)
@@ -58,8 +65,22 @@ func run(dir, port string) error {
 	return <-done
 }
 
+// Options say what is answered when there is no file.
+type Options struct {
+	SPA      bool
+	NotFound string // a file of the tree
+}
+
+// page is the last resort for a path: the file, or "".
+func (o Options) page(url string) string {
+	if ext := path.Ext(url); o.SPA && (ext == "" || ext == ".html") {
+		return "index.html"
+	}
+	return ""
+}
+
 // Handler serves the tree.
-func Handler(tree fs.FS) http.Handler {
+func Handler(tree fs.FS, o Options) http.Handler {
 	files := http.FileServerFS(tree)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -71,7 +92,7 @@ func Handler(tree fs.FS) http.Handler {
 		w.Header().Set("Cache-Control", "no-cache") // kept by browsers, but checked
 		switch name := find(tree, r.URL.Path); name {
 		case "":
-			notFound(w, tree)
+			missing(w, r, tree, o)
 		case path.Clean("/" + r.URL.Path)[1:], ".":
 			files.ServeHTTP(w, r)
 		default:
@@ -108,8 +129,12 @@ func find(tree fs.FS, url string) string {
 	return ""
 }
 
-func notFound(w http.ResponseWriter, tree fs.FS) {
-	body, err := fs.ReadFile(tree, "404.html")
+func missing(w http.ResponseWriter, r *http.Request, tree fs.FS, o Options) {
+	if data, err := fs.ReadFile(tree, o.page(r.URL.Path)); err == nil {
+		http.ServeContent(w, r, "index.html", time.Time{}, bytes.NewReader(data))
+		return
+	}
+	body, err := fs.ReadFile(tree, o.NotFound)
 	if err != nil {
 		http.Error(w, "not found", http.StatusNotFound)
 		return

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 func TestHandler(t *testing.T) {
@@ -28,7 +30,7 @@ func TestHandler(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer root.Close()
-	h := Handler(root.FS())
+	h := Handler(root.FS(), Options{NotFound: "404.html"})
 	for _, c := range []struct {
 		method, path string
 		code         int
@@ -43,6 +45,18 @@ func TestHandler(t *testing.T) {
 		h.ServeHTTP(w, httptest.NewRequest(c.method, c.path, nil))
 		if w.Code != c.code || !strings.HasPrefix(w.Body.String(), c.body) {
 			t.Errorf("%s %s: %d %q, want %d %q", c.method, c.path, w.Code, w.Body, c.code, c.body)
+		}
+	}
+}
+
+func TestSinglePage(t *testing.T) {
+	tree := fstest.MapFS{"index.html": {Data: []byte("home")}, "a.js": {Data: []byte("a()")}, "lost.html": {Data: []byte("lost")}}
+	h := Handler(tree, Options{SPA: true, NotFound: "lost.html"})
+	for url, want := range map[string]string{"/users/7": "200 home", "/users/7.html": "200 home", "/a.js": "200 a()", "/b.js": "404 lost", "/.env": "404 lost", "/": "200 home"} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", url, nil))
+		if got := fmt.Sprint(w.Code, " ", w.Body); got != want {
+			t.Errorf("%s: %s, want %s", url, got, want)
 		}
 	}
 }
