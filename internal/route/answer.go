@@ -262,6 +262,9 @@ func (c *conn) appendAnswer(o []byte, f framing) []byte {
 		}
 		o = append(o, "Via: 1.1 stead-router\r\n"...)
 		o = append(o, c.x.cookie...)
+		if c.x.hsts != nil {
+			o = c.appendHSTS(o)
+		}
 	}
 	return append(o, "\r\n"...)
 }

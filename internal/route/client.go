@@ -34,6 +34,12 @@ func (c *Client) Publish(ctx context.Context, t *Table) error {
 	return c.call(ctx, "PUT", "/table", t, nil)
 }
 
+// Certify makes the router use c for handshakes from now on, and returns when it
+// does. Open connections go on.
+func (c *Client) Certify(ctx context.Context, set *Certificates) error {
+	return c.call(ctx, "PUT", "/certificates", set, nil)
+}
+
 // Drained returns when no request is in flight on any of the instances; call it
 // after publishing a table without them. Upgraded connections (websockets) do
 // not count: they last until the instance ends them. Bound it by ctx.

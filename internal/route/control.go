@@ -31,6 +31,7 @@ func (s *server) control(ctx context.Context) (net.Listener, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /table", s.putTable)
+	mux.HandleFunc("PUT /certificates", s.putCertificates)
 	mux.HandleFunc("POST /drained", s.postDrained)
 	mux.HandleFunc("GET /lines", s.getLines)
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(s.core.stats()) })
@@ -159,7 +160,12 @@ func save(path string, t *Table) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "table-*")
+	return replace(path, b)
+}
+
+// replace writes a file of mode 0600, whole or not at all.
+func replace(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "new-*")
 	if err != nil {
 		return err
 	}

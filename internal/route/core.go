@@ -47,16 +47,17 @@ func (l Limits) orDefaults() Limits {
 
 // Stats is what the router counts since its start, and what it holds now.
 type Stats struct {
-	Version     int64 `json:"version"` // of the served table
-	Routes      int   `json:"routes"`
-	Backends    int   `json:"backends"`
-	Connections int64 `json:"connections"`
-	Inflight    int64 `json:"inflight"`
-	Sockets     int64 `json:"sockets"` // upgraded connections
-	Requests    int64 `json:"requests"`
-	Faults      int64 `json:"faults"`  // requests that ended with a code
-	Refused     int64 `json:"refused"` // what was no valid request
-	Dropped     int64 `json:"dropped"` // access lines nobody read in time
+	Version     int64  `json:"version"` // of the served table
+	Routes      int    `json:"routes"`
+	Backends    int    `json:"backends"`
+	Connections int64  `json:"connections"`
+	Inflight    int64  `json:"inflight"`
+	Sockets     int64  `json:"sockets"` // upgraded connections
+	Requests    int64  `json:"requests"`
+	Faults      int64  `json:"faults"`  // requests that ended with a code
+	Refused     int64  `json:"refused"` // what was no valid request
+	Dropped     int64  `json:"dropped"` // access lines nobody read in time
+	Digest      string `json:"digest"`  // of the served Certificates; "": none yet
 }
 
 type counters struct {
@@ -70,6 +71,8 @@ type core struct {
 	maxConns int64
 	log      *slog.Logger
 	table    atomic.Pointer[lookup]
+	shelf    atomic.Pointer[shelf]
+	tlsPort  string // of the TLS listener; "": none
 	lines    *ring
 	count    counters
 	holding  atomic.Int64
@@ -97,6 +100,8 @@ func newCore(cfg Config) *core {
 		k.shards[i].conns = map[*conn]struct{}{}
 	}
 	k.table.Store(&lookup{next: make(chan struct{}), limits: k.limits})
+	bare, _ := newShelf(&Certificates{})
+	k.shelf.Store(bare)
 	return k
 }
 
@@ -178,7 +183,7 @@ func (k *core) stats() Stats {
 	l := k.table.Load()
 	s := Stats{Version: l.version, Routes: l.rules, Backends: len(k.backends), Connections: k.count.conns.Load(),
 		Sockets: k.count.sockets.Load(), Requests: k.count.requests.Load(), Faults: k.count.faults.Load(),
-		Refused: k.count.refused.Load(), Dropped: k.lines.drops()}
+		Refused: k.count.refused.Load(), Dropped: k.lines.drops(), Digest: k.shelf.Load().digest}
 	for _, b := range k.backends {
 		s.Inflight += b.inflight.Load()
 	}

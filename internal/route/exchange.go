@@ -25,6 +25,7 @@ type exchange struct {
 	small   []byte
 	body    *upload
 	fault   *fault
+	hsts    []byte // header line of the host's policy; nil: none
 }
 
 // newID makes a random UUID (version 4).
@@ -58,7 +59,10 @@ func (c *conn) exchange() bool {
 	}
 	c.setHost()
 	c.core.count.requests.Add(1)
-	keep := c.route()
+	answered, keep := c.intercept()
+	if !answered {
+		keep = c.route()
+	}
 	if x.b != nil {
 		x.b.done()
 	}

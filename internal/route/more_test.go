@@ -12,8 +12,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,28 +21,16 @@ import (
 )
 
 func TestHTTP2(t *testing.T) {
-	r := start(t, Limits{})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	safe := ln.Addr().String()
-	ln.Close()
-	r.stop()
-	<-r.done
-	r.cfg.HTTPS, r.cfg.Domain = safe, "stead.test"
-	r.run(r.cfg)
+	r, safe := startTLS(t)
 	a := backendServer(t, func(w http.ResponseWriter, q *http.Request) {
 		b, _ := io.ReadAll(q.Body)
 		io.WriteString(w, q.Header.Get("X-Forwarded-Proto")+" "+string(b))
 	})
 	r.publish(rule("a.stead.test", a))
-	pem, err := os.ReadFile(filepath.Join(r.cfg.StateDir, "ca.pem"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := selfSigned(t, 1, "*.stead.test")
+	r.certify(Certificates{Pairs: []Pair{p}})
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
+	roots.AppendCertsFromPEM([]byte(p.Chain))
 	for _, major := range []int{1, 2} {
 		tr := &http.Transport{ForceAttemptHTTP2: major == 2, TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "a.stead.test"}}
 		for range 3 {
@@ -62,9 +48,9 @@ func TestHTTP2(t *testing.T) {
 		}
 		tr.CloseIdleConnections()
 	}
-	var p http.Protocols
-	p.SetUnencryptedHTTP2(true)
-	tr := &http.Transport{Protocols: &p}
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	tr := &http.Transport{Protocols: &protocols}
 	q, _ := http.NewRequest("GET", "http://"+r.addr+"/", nil)
 	q.Host = "a.stead.test"
 	resp, err := tr.RoundTrip(q)

@@ -23,17 +23,14 @@ type Config struct {
 	HTTP     string         // address of the plain listener, ":8080"; "": none
 	HTTPS    string         // address of the TLS listener; "": none
 	Socket   string         // path of the control socket, less than 100 bytes
-	StateDir string         // keeps the last table and the internal certificate authority
-	Domain   string         // of the platform, for the internal certificate
+	StateDir string         // keeps the last table and the last certificates
 	Trusted  []netip.Prefix // load balancers whose X-Forwarded-* are believed
 	MaxConns int            // client connections; 0: 20 000
 	Drain    time.Duration  // given to requests in flight at the end; 30 s
 	Sockets  time.Duration  // given to upgraded connections after a successor took over; 1 h
 	Limits   Limits
 	Log      *slog.Logger
-	// Certificate chooses the certificate of a TLS connection. Nil: one for the
-	// asked name, by the internal authority in StateDir.
-	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	Sealer   Sealer // for the keys that the router keeps for its own restart; nil: it keeps none
 }
 
 // server is the router with its listeners.
@@ -65,6 +62,9 @@ func Serve(ctx context.Context, cfg Config) error {
 	s.core.table.Load().key = key // nothing is served yet
 	if err := s.core.load(s.tableFile()); err != nil {
 		cfg.Log.Warn("last table not usable", "error", err)
+	}
+	if err := s.loadCertificates(); err != nil {
+		cfg.Log.Warn("last certificates not usable", "error", err)
 	}
 	if err := s.listen(ctx); err != nil {
 		return err
@@ -103,15 +103,8 @@ func (s *server) listen(ctx context.Context) error {
 	if err != nil || s.safe == nil {
 		return err
 	}
-	get := s.cfg.Certificate
-	if get == nil {
-		ca, err := openAuthority(s.cfg.StateDir, s.cfg.Domain)
-		if err != nil {
-			return err
-		}
-		get = ca.certificate
-	}
-	s.tls = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: get}
+	_, s.core.tlsPort, _ = net.SplitHostPort(s.safe.Addr().String())
+	s.tls = &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) { return s.core.shelf.Load().forClient(h) }}
 	return nil
 }
 
@@ -231,8 +224,12 @@ func (s *server) serve(nc net.Conn, secure bool) {
 		nc.Close()
 		return
 	}
-	if t.ConnectionState().NegotiatedProtocol == "h2" {
+	switch t.ConnectionState().NegotiatedProtocol {
+	case "h2":
 		s.serveH2(t, nc, nil)
+		return
+	case alpnChallenge: // the authority has seen what it wanted
+		t.Close()
 		return
 	}
 	c := s.core.newConn(t, nc, true)
