@@ -73,6 +73,12 @@ type Domain struct {
 	Host      string    `json:"host"`     // lower case; "*.example.com" matches one label
 	Platform  bool      `json:"platform"` // made with the app, under the platform's own domain
 	CreatedAt time.Time `json:"created_at"`
+
+	AutoTLS       bool              `json:"auto_tls"`              // obtain and renew a certificate, where the platform has an ACME authority
+	HTTPSRedirect string            `json:"https_redirect"`        // RedirectAuto, RedirectOn, RedirectOff
+	HSTS          Seconds           `json:"hsts"`                  // of Strict-Transport-Security; 0: no such header
+	MinTLS        string            `json:"min_tls,omitempty"`     // "1.2" or "1.3"; "": the platform's
+	Certificate   CertificateSource `json:"certificate,omitempty"` // of what serves it now
 }
 
 var hostGrammar = regexp.MustCompile(`^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$`)

@@ -41,7 +41,10 @@ var needs = map[string]need{
 	"Apps": needRead, "CreateApp": needWrite, "App": needRead, "AwaitApp": needRead, "UpdateApp": needWrite, "DestroyApp": needWrite,
 	"Config": needSecret, "SetConfig": needWrite,
 	"Processes": needRead, "Scale": needWrite, "UpdateProcess": needWrite, "Restart": needWrite, "Stop": needWrite, "Instances": needRead,
-	"Domains": needRead, "AddDomain": needWrite, "RemoveDomain": needWrite,
+	"Authority": needNothing, "PlatformCertificates": needOperator,
+	"Certificates": needRead, "Certificate": needRead, "AddCertificate": needWrite, "RenewCertificate": needWrite, "RemoveCertificate": needWrite,
+	"UpdateDomain": needWrite,
+	"Domains":      needRead, "AddDomain": needWrite, "RemoveDomain": needWrite,
 	"Routes": needRead, "AddRoute": needWrite, "RemoveRoute": needWrite,
 	"UploadSource": needWrite, "Push": needWrite, "Builds": needRead, "Build": needRead, "CancelBuild": needWrite, "BuildOutput": needRead,
 	"Releases": needRead, "Release": needRead, "Rollback": needWrite, "ReleaseOutput": needRead, "Logs": needRead,
@@ -163,7 +166,7 @@ func (w *world) ask(t *testing.T, o *huma.Operation, c caller) int {
 	defer cancel()
 	path := strings.NewReplacer("{app}", string(f.app.ID), "{number}", "1", "{version}", "1", "{task}", f.task.Name,
 		"{process}", "web", "{host}", f.domain.Host, "{route}", string(f.route), "{user}", f.user(o), "{token}", string(f.other.ID),
-		"{key}", string(f.key.ID), "{pipeline}", string(f.pipeline), "{drain}", string(f.drain)).Replace(o.Path)
+		"{key}", string(f.key.ID), "{pipeline}", string(f.pipeline), "{drain}", string(f.drain), "{certificate}", string(f.cert)).Replace(o.Path)
 	body, kind := f.body(o)
 	r := httptest.NewRequestWithContext(ctx, o.Method, path+f.query(o), strings.NewReader(body))
 	r.Header.Set("Content-Type", kind)
@@ -224,6 +227,7 @@ func (f *tenant) body(o *huma.Operation) (body, kind string) {
 		"Scale":         map[string]any{"changes": []stead.Scale{{Type: "web", Op: "=", Count: 2}}},
 		"UpdateProcess": stead.ProcessPatch{Size: new(stead.DefaultSize)},
 		"Restart":       map[string]string{}, "Stop": map[string]string{}, "Rollback": map[string]int{"version": 1},
+		"UpdateDomain": stead.DomainPatch{HTTPSRedirect: new("on")}, "AddCertificate": selfSigned(f.domain.Host),
 		"AddDomain": map[string]string{"host": fresh + ".example.com"},
 		"AddRoute":  stead.NewRoute{Host: f.domain.Host, Path: "/" + fresh},
 		"Push":      stead.Source{Kind: stead.SourceImage, Image: "docker.io/library/hello:1"},

@@ -2,10 +2,15 @@ package api
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -88,6 +93,7 @@ type tenant struct {
 	app          stead.App
 	domain       stead.Domain
 	route        stead.ID
+	cert         stead.ID
 	task         stead.Task
 	pipeline     stead.ID
 	drain        stead.ID
@@ -144,6 +150,9 @@ func (w *world) deploy(t *testing.T, f *tenant) {
 	check(t, w.p.ReleaseLive(sys, r.ID))
 	f.domain, err = w.p.AddDomain(w.admin, ref, f.app.Name+".example.org")
 	check(t, err)
+	c, err := w.p.AddCertificate(w.admin, ref, selfSigned(f.domain.Host))
+	check(t, err)
+	f.cert = c.ID
 	routes, err := w.p.Routes(w.admin, ref)
 	check(t, err)
 	f.route = routes[len(routes)-1].ID
@@ -230,4 +239,23 @@ func newKey() string {
 		panic(err)
 	}
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k))) + " test"
+}
+
+// selfSigned is a certificate for a host that a person might bring.
+func selfSigned(host string) stead.NewCertificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{host}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		panic(err)
+	}
+	k, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		panic(err)
+	}
+	return stead.NewCertificate{Chain: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		Key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k}))}
 }

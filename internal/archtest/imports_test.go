@@ -22,13 +22,13 @@ type room struct {
 }
 
 // seams are the packages of L1 that hold contracts rather than implementations.
-var seams = []string{"internal/engine", "internal/build", "internal/logs", "internal/route", "internal/secret", "internal/auth", "internal/egress"}
+var seams = []string{"internal/engine", "internal/build", "internal/logs", "internal/route", "internal/secret", "internal/auth", "internal/egress", "internal/cert"}
 
 var house = []room{
 	{[]string{""}, nil},
 	{[]string{"client/..."}, []string{"", "client/..."}},
 	{[]string{"internal/store"}, []string{""}},
-	{[]string{"internal/supervise", "internal/secret", "internal/auth", "internal/logs", "internal/egress"}, []string{""}},
+	{[]string{"internal/supervise", "internal/secret", "internal/auth", "internal/logs", "internal/egress", "internal/cert"}, []string{""}},
 	{[]string{"internal/engine/..."}, []string{"", "internal/engine/...", "internal/logs", "internal/supervise"}},
 	{[]string{"internal/build/..."}, []string{"", "internal/build/...", "internal/engine/...", "internal/supervise"}},
 	{[]string{"internal/route/..."}, []string{"", "internal/route/..."}},

@@ -87,7 +87,7 @@ func (sh *shell) root() *cobra.Command {
 		return nil
 	}
 	for _, group := range [][]*cobra.Command{sh.peopleCommands(), sh.appCommands(), sh.configCommands(), sh.processCommands(),
-		sh.deployCommands(), sh.pipelineCommands(), sh.logCommands(), sh.runCommands(), sh.domainCommands(), sh.gitCommands(), sh.platformCommands()} {
+		sh.deployCommands(), sh.pipelineCommands(), sh.logCommands(), sh.runCommands(), sh.domainCommands(), sh.certCommands(), sh.gitCommands(), sh.platformCommands()} {
 		root.AddCommand(group...)
 	}
 	for _, c := range root.Commands() {

@@ -26,9 +26,9 @@ func (sh *shell) domainsCommand() *cobra.Command {
 				if d.Platform {
 					kind = "the platform's"
 				}
-				rows[i] = []string{d.Host, kind, ago(d.CreatedAt)}
+				rows[i] = []string{d.Host, kind, string(d.Certificate), ago(d.CreatedAt)}
 			}
-			return sh.print(domains, func() { sh.table("No domains.", []string{"domain", "whose", "added"}, rows) })
+			return sh.print(domains, func() { sh.table("No domains.", []string{"domain", "whose", "certificate", "added"}, rows) })
 		})}
 	add := &cobra.Command{Use: "add HOST", Short: "Have an app answer for a host name", Args: cobra.ExactArgs(1),
 		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
@@ -48,7 +48,7 @@ func (sh *shell) domainsCommand() *cobra.Command {
 			}
 			return sh.awaitRouted(ctx, c, app)
 		})}
-	group.AddCommand(add, remove)
+	group.AddCommand(add, sh.domainSetCommand(), remove)
 	return group
 }
 

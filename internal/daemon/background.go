@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -119,11 +120,15 @@ func (c Config) awaitReady(ctx context.Context, errw io.Writer) error {
 }
 
 func (c Config) answers(ctx context.Context) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(c.API)+"/healthz", nil)
+	scheme, t := "http", &http.Transport{DisableKeepAlives: true}
+	if c.APITLS == "on" { // on this machine, and only whether it answers
+		scheme, t.TLSClientConfig = "https", &tls.Config{InsecureSkipVerify: true}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+reachable(c.API)+"/healthz", nil)
 	if err != nil {
 		return false
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Transport: t}).Do(req)
 	if err != nil {
 		return false
 	}

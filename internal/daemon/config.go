@@ -47,6 +47,15 @@ type Config struct {
 	PublicURL  string // of the API, as people reach it; "": by the listener's address
 	Egress     string // networks that drains and webhooks may call although they are refused otherwise
 	LogLevel   string
+
+	ACME       string // "off", "letsencrypt", "letsencrypt-staging", or a directory's URL
+	ACMEEmail  string // told of trouble by the authority
+	ACMEEAB    string // file with key id and MAC of an external account binding
+	ACMECA     string // file with the roots that vouch for the directory
+	ACMEDNS    string // host:port of the zone's primary, for DNS-01 by RFC 2136
+	ACMEDNSKey string // file with its TSIG key, as tsig-keygen writes it
+	TLSMin     string // least TLS version for every host: "1.2" or "1.3"
+	APITLS     string // "off" or "on": TLS on the API's listener
 }
 
 // setting ties the three names of one setting together.
@@ -78,6 +87,14 @@ func (c *Config) settings() []setting {
 		{"stack-cache", "directory of base images, shared by the platforms of a machine", text{&c.StackCache}},
 		{"bin", "directory of containerd, its shim, runc and buildkitd; empty: where steadd is", text{&c.BinDir}},
 		{"egress-allow", "networks that drains and webhooks may call although they belong to this machine, as 127.0.0.1/32,…", text{&c.Egress}},
+		{"acme", "authority that certificates are obtained from: letsencrypt, letsencrypt-staging or the URL of a directory; off: none. Naming one agrees to its terms of service", text{&c.ACME}},
+		{"acme-email", "address that the authority may write to", text{&c.ACMEEmail}},
+		{"acme-eab", "file with the key id and the MAC key of an external account binding", text{&c.ACMEEAB}},
+		{"acme-ca", "file with the root certificates that vouch for the authority's directory; empty: the machine's", text{&c.ACMECA}},
+		{"acme-dns", "host:port of the zones' primary name server, to prove names by DNS-01 with updates (RFC 2136); empty: HTTP-01 and TLS-ALPN-01", text{&c.ACMEDNS}},
+		{"acme-dns-key", "file with the TSIG key of these updates, as tsig-keygen writes it", text{&c.ACMEDNSKey}},
+		{"tls-min", "least TLS version for every host: 1.2 or 1.3", text{&c.TLSMin}},
+		{"api-tls", "TLS on the API's listener: on or off", text{&c.APITLS}},
 		{"log-level", "debug, info, warn or error", text{&c.LogLevel}},
 	}
 }
@@ -119,7 +136,7 @@ func (v boolean) Set(s string) error {
 func Defaults() Config {
 	return Config{
 		Data: "/var/lib/stead", Domain: "stead.localhost", HTTP: ":8080", HTTPS: ":8443", API: "127.0.0.1:7800", SSH: ":2222",
-		Engine: "containerd", StackCache: "/var/cache/stead", Builds: 2, BuildMem: 4096, LogLevel: "info",
+		Engine: "containerd", StackCache: "/var/cache/stead", Builds: 2, BuildMem: 4096, LogLevel: "info", ACME: "off", TLSMin: "1.2", APITLS: "off",
 	}
 }
 
@@ -219,6 +236,9 @@ func (c *Config) Check() error {
 	if _, err := c.prefixes(); err != nil {
 		return err
 	}
+	if err := c.checkTLS(); err != nil {
+		return err
+	}
 	if _, err := build.ParseMirrors(c.Mirrors); err != nil {
 		return err
 	}
@@ -289,6 +309,9 @@ func (c *Config) appURL(host string) string {
 func (c *Config) apiURL() string {
 	if c.PublicURL != "" {
 		return strings.TrimRight(c.PublicURL, "/")
+	}
+	if c.APITLS == "on" {
+		return "https://" + reachable(c.API)
 	}
 	return "http://" + reachable(c.API)
 }

@@ -15,10 +15,15 @@ func (c Config) routerSocket() string { return c.path("run", "router.sock") }
 
 // router runs the data plane until ctx ends.
 func router(ctx context.Context, c Config, log *slog.Logger) error {
-	cfg := route.Config{HTTP: c.HTTP, HTTPS: c.HTTPS, Socket: c.routerSocket(), StateDir: c.path("router"), Domain: c.Domain, Log: log}
+	cfg := route.Config{HTTP: c.HTTP, HTTPS: c.HTTPS, Socket: c.routerSocket(), StateDir: c.path("router"), Log: log}
 	if c.HTTPS == "off" {
 		cfg.HTTPS = ""
 	}
+	keys, err := c.routerKeys()
+	if err != nil {
+		return err
+	}
+	cfg.Sealer = keys
 	return route.Serve(ctx, cfg)
 }
 

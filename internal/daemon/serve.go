@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -101,6 +102,7 @@ type house struct {
 	p       *platform.Platform
 	router  *route.Client
 	git     *git.Service
+	certs   *converge.Certificates
 	closers []func() error
 	loops   []func(context.Context) error
 }
@@ -135,12 +137,15 @@ func (h *house) open(ctx context.Context) (err error) {
 	}
 	loops := converge.New(converge.Deps{Platform: h.p, Engines: h.m.engines, Builder: h.m.builder, Sources: h.sources, Logs: h.logs,
 		Router: h.router, Forget: h.forget, Logger: h.log, Settings: converge.Settings{Offline: c.Offline, Builds: c.Builds, AppURL: c.appURL, Limits: c.buildLimits(), Sizes: stead.Sizes()}})
+	if h.certs, err = h.certificates(); err != nil {
+		return err
+	}
 	guard, err := h.guard()
 	if err != nil {
 		return err
 	}
 	drains := &converge.Drains{Platform: h.p, Logs: h.logs, Guard: guard, Logger: h.log}
-	h.loops = append(h.loops, loops.Run, h.git.Run, h.pumpLines, drains.Run)
+	h.loops = append(h.loops, loops.Run, h.git.Run, h.pumpLines, drains.Run, h.certs.Run)
 	return nil
 }
 
@@ -190,7 +195,7 @@ func (h *house) run(ctx context.Context) error {
 		return err
 	}
 	if h.m.listener != nil {
-		g.Go(func() error { return serveHTTP(ctx, h.m.listener, h.m.registry) })
+		g.Go(func() error { return serveHTTP(ctx, h.m.listener, nil, h.m.registry) })
 	}
 	if err := h.serveSSH(ctx, g); err != nil {
 		return err
@@ -215,7 +220,7 @@ func (h *house) listen(ctx context.Context, g *errgroup.Group, addr string, hand
 	if err != nil {
 		return err
 	}
-	g.Go(func() error { return serveHTTP(ctx, l, handler) })
+	g.Go(func() error { return serveHTTP(ctx, l, h.apiTLS(), handler) })
 	return nil
 }
 
@@ -233,9 +238,9 @@ func listenSoon(addr string) (net.Listener, error) {
 }
 
 // serveHTTP serves until ctx ends; streams end with it, short requests get a
-// few seconds.
-func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler) error {
-	s := &http.Server{Handler: handler, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
+// few seconds. secure nil: plain.
+func serveHTTP(ctx context.Context, l net.Listener, secure *tls.Config, handler http.Handler) error {
+	s := &http.Server{Handler: handler, TLSConfig: secure, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
 		BaseContext: func(net.Listener) context.Context { return ctx }}
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -246,7 +251,11 @@ func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler) error 
 			_ = s.Close()
 		}
 	})
-	err := s.Serve(l)
+	serve := s.Serve
+	if secure != nil {
+		serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
+	err := serve(l)
 	if !stop() {
 		<-done
 	}

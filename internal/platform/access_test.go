@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/cert"
 	"github.com/steadpaas/stead/internal/engine"
 	"github.com/steadpaas/stead/internal/logs"
 )
@@ -30,6 +31,8 @@ func newScene(t *testing.T, w *world, name string) *scene {
 	w.live(name, "web", "worker")
 	s.release = w.live(name, "web", "worker")
 	_, err := w.AddDomain(w.admin, name, name+".example.com")
+	check(t, err)
+	_, err = w.AddCertificate(w.admin, name, brought(name+".example.com"))
 	check(t, err)
 	s.route, err = w.AddRoute(w.admin, name, stead.Route{Path: "/api"})
 	check(t, err)
@@ -136,6 +139,29 @@ var appUseCases = map[string]attempt{
 		_, err := s.Events(ctx, EventQuery{App: s.app.Name})
 		return err
 	}},
+	"Certificates": {stead.ActRead, func(ctx context.Context, s *scene) error {
+		_, err := s.Platform.Certificates(ctx, s.app.Name)
+		return err
+	}},
+	"Certificate": {stead.ActRead, func(ctx context.Context, s *scene) error {
+		_, err := s.Certificate(ctx, s.app.Name, s.app.Name+".example.com")
+		return err
+	}},
+	"AddCertificate": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.AddCertificate(ctx, s.app.Name, brought(s.app.Name+".example.com"))
+		return err
+	}},
+	"RenewCertificate": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.RenewCertificate(ctx, s.app.Name, s.app.Name+".example.com")
+		return past(err)
+	}},
+	"RemoveCertificate": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		return s.RemoveCertificate(ctx, s.app.Name, s.app.Name+".example.com")
+	}},
+	"UpdateDomain": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.UpdateDomain(ctx, s.app.Name, s.app.Name+".example.com", stead.DomainPatch{HTTPSRedirect: ptr("on")})
+		return err
+	}},
 	"AuthorizeRepository": {stead.ActRead, func(ctx context.Context, s *scene) error {
 		_, err := s.AuthorizeRepository(ctx, "apps/"+string(s.app.ID), false)
 		return err
@@ -162,22 +188,46 @@ var systemUseCases = map[string]func(ctx context.Context, s *scene) error{
 	"MarkRelease": func(ctx context.Context, s *scene) error {
 		return s.MarkRelease(ctx, s.release.ID, stead.ReleaseRolling)
 	},
-	"ReleaseLive":     func(ctx context.Context, s *scene) error { return s.ReleaseLive(ctx, s.release.ID) },
-	"ReleaseFailed":   func(ctx context.Context, s *scene) error { return s.ReleaseFailed(ctx, s.release.ID, "x") },
-	"ForgetApp":       func(ctx context.Context, s *scene) error { return s.ForgetApp(ctx, s.app.ID) },
-	"ReportInstances": func(ctx context.Context, s *scene) error { return s.ReportInstances(ctx, s.app.ID, nil) },
-	"ReportDone":      func(ctx context.Context, s *scene) error { return s.ReportDone(ctx, s.app.ID, 1, 1) },
-	"OpenTasks":       func(ctx context.Context, s *scene) error { _, err := s.OpenTasks(ctx); return err },
-	"ReleaseTask":     func(ctx context.Context, s *scene) error { _, err := s.ReleaseTask(ctx, s.release.ID); return err },
-	"StartTask":       func(ctx context.Context, s *scene) error { return s.StartTask(ctx, s.task.ID) },
-	"FinishTask":      func(ctx context.Context, s *scene) error { return s.FinishTask(ctx, s.task.ID, nil, "x") },
-	"KeptImages":      func(ctx context.Context, s *scene) error { _, err := s.KeptImages(ctx); return err },
+	"ReleaseLive":       func(ctx context.Context, s *scene) error { return s.ReleaseLive(ctx, s.release.ID) },
+	"ReleaseFailed":     func(ctx context.Context, s *scene) error { return s.ReleaseFailed(ctx, s.release.ID, "x") },
+	"ForgetApp":         func(ctx context.Context, s *scene) error { return s.ForgetApp(ctx, s.app.ID) },
+	"ReportInstances":   func(ctx context.Context, s *scene) error { return s.ReportInstances(ctx, s.app.ID, nil) },
+	"ReportDone":        func(ctx context.Context, s *scene) error { return s.ReportDone(ctx, s.app.ID, 1, 1) },
+	"OpenTasks":         func(ctx context.Context, s *scene) error { _, err := s.OpenTasks(ctx); return err },
+	"ReleaseTask":       func(ctx context.Context, s *scene) error { _, err := s.ReleaseTask(ctx, s.release.ID); return err },
+	"StartTask":         func(ctx context.Context, s *scene) error { return s.StartTask(ctx, s.task.ID) },
+	"FinishTask":        func(ctx context.Context, s *scene) error { return s.FinishTask(ctx, s.task.ID, nil, "x") },
+	"KeptImages":        func(ctx context.Context, s *scene) error { _, err := s.KeptImages(ctx); return err },
+	"TLSRevision":       func(ctx context.Context, s *scene) error { _, err := s.TLSRevision(ctx); return err },
+	"TLSState":          func(ctx context.Context, s *scene) error { _, err := s.TLSState(ctx); return err },
+	"InternalAuthority": func(ctx context.Context, s *scene) error { _, err := s.InternalAuthority(ctx); return err },
+	"OrderCertificate":  func(ctx context.Context, s *scene) error { return s.OrderCertificate(ctx, s.app.ID, "x.test", nil) },
+	"DropCertificate":   func(ctx context.Context, s *scene) error { return s.DropCertificate(ctx, "x") },
+	"ClaimCertificate": func(ctx context.Context, s *scene) error {
+		_, err := s.ClaimCertificate(ctx, "x", time.Minute)
+		return err
+	},
+	"FinishCertificate": func(ctx context.Context, s *scene) error {
+		return s.FinishCertificate(ctx, "x", "x", cert.Pair{}, nil)
+	},
+	"SaveStaple": func(ctx context.Context, s *scene) error { return s.SaveStaple(ctx, "x", "", nil, time.Now()) },
+	"PresentChallenge": func(ctx context.Context, s *scene) error {
+		return s.PresentChallenge(ctx, cert.Challenge{Host: "x.test"})
+	},
+	"RemoveChallenge": func(ctx context.Context, s *scene) error {
+		return s.RemoveChallenge(ctx, cert.Challenge{Host: "x.test"})
+	},
+	"ACMEAccount": func(ctx context.Context, s *scene) error {
+		_, err := s.ACMEAccount(ctx, "x", func() (cert.Account, error) { return cert.Account{}, nil })
+		return err
+	},
 }
 
 // otherUseCases take no app; their access is tested in people_test.go.
 var otherUseCases = []string{"Bootstrap", "Login", "Authenticate", "AuthenticateKey", "Me", "Users", "CreateUser", "DeleteUser",
 	"SetPassword", "Tokens", "CreateToken", "RevokeToken", "SSHKeys", "AddSSHKey", "RemoveSSHKey", "Orgs", "CreateOrg", "Spaces",
-	"CreateSpace", "Members", "SetMember", "RemoveMember", "CreateApp", "Apps", "AddCheck", "Status", "Wakes", "RotateKeys"}
+	"CreateSpace", "Members", "SetMember", "RemoveMember", "CreateApp", "Apps", "AddCheck", "Status", "Wakes", "RotateKeys",
+	"Authority", "PlatformCertificates"}
 
 // TestEveryUseCaseIsListed fails when a use-case is added without saying who
 // may call it.

@@ -107,6 +107,7 @@ func (w *work) createApp(s stead.Space, name, region string) (store.App, error) 
 	if err := w.platformDomain(&a); err != nil {
 		return a, err
 	}
+	w.wake(TopicTLS)
 	return a, w.intended("app.create", &a, map[string]any{"region": region, "space": s.Org + "/" + s.Name})
 }
 
@@ -134,7 +135,7 @@ func (w *work) platformDomain(a *store.App) error {
 }
 
 func (w *work) addDomain(a store.App, host string, platform bool) error {
-	d := stead.Domain{ID: stead.NewID(w.now), AppID: a.ID, Host: host, Platform: platform, CreatedAt: w.now}
+	d := stead.Domain{ID: stead.NewID(w.now), AppID: a.ID, Host: host, Platform: platform, CreatedAt: w.now, AutoTLS: true, HTTPSRedirect: stead.RedirectAuto}
 	if err := w.InsertDomain(d); err != nil {
 		return err
 	}

@@ -22,7 +22,17 @@ func (p *Platform) Domains(ctx context.Context, ref string) (out []stead.Domain,
 		if err != nil {
 			return err
 		}
-		out, err = w.Domains(a.ID)
+		if out, err = w.Domains(a.ID); err != nil {
+			return err
+		}
+		certs, err := w.Tx.Certificates(a.ID)
+		if err != nil {
+			return err
+		}
+		own, err := w.Tx.Certificates("")
+		for i := range out {
+			out[i].Certificate = certificateSource(out[i], append(certs, own...), p)
+		}
 		return err
 	})
 	return out, err
@@ -54,6 +64,7 @@ func (p *Platform) AddDomain(ctx context.Context, ref, host string) (d stead.Dom
 		if err := w.addDomain(a, host, false); err != nil {
 			return taken(err, "the host "+host+" belongs to an app already", "remove it there first, or use another")
 		}
+		w.wake(TopicTLS)
 		if err := w.intended("domain.add", &a, map[string]any{"host": host}); err != nil {
 			return err
 		}
@@ -121,6 +132,7 @@ func (p *Platform) RemoveDomain(ctx context.Context, ref, host string) error {
 		if err := w.DeleteDomain(d.ID); err != nil {
 			return err
 		}
+		w.wake(TopicTLS)
 		return w.intended("domain.remove", &a, map[string]any{"host": d.Host})
 	})
 }

@@ -11,6 +11,7 @@ const (
 	TopicApps   Topic = "apps" // intent of an app changed
 	TopicTasks  Topic = "tasks"
 	TopicDrains Topic = "drains" // a drain came or went
+	TopicTLS    Topic = "tls"    // domains, certificates, challenges
 	TopicEvents Topic = "events" // anything happened
 
 	topicInstances Topic = "instances" // an observation changed

@@ -111,16 +111,17 @@ func (tx *Tx) Processes(app stead.ID) ([]stead.Process, error) {
 		ORDER BY CASE WHEN type = 'web' THEN 0 ELSE 1 END, type`, app)
 }
 
-const domainColumns = `id, app_id, host, platform, created_at`
+const domainColumns = `id, app_id, host, platform, created_at, auto_tls, https_redirect, hsts, min_tls`
 
 func scanDomain(r row) (d stead.Domain, err error) {
-	err = r.Scan(&d.ID, &d.AppID, &d.Host, &d.Platform, stamp{&d.CreatedAt})
+	err = r.Scan(&d.ID, &d.AppID, &d.Host, &d.Platform, stamp{&d.CreatedAt}, &d.AutoTLS, &d.HTTPSRedirect, &d.HSTS, &d.MinTLS)
 	return d, err
 }
 
 // InsertDomain adds a domain; ErrDuplicate if any app has it.
 func (tx *Tx) InsertDomain(d stead.Domain) error {
-	return tx.insert(`INSERT INTO domains (`+domainColumns+`) VALUES ($1, $2, $3, $4, $5)`, d.ID, d.AppID, d.Host, d.Platform, micros(d.CreatedAt))
+	return tx.insert(`INSERT INTO domains (`+domainColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, d.ID, d.AppID, d.Host, d.Platform, micros(d.CreatedAt),
+		d.AutoTLS, d.HTTPSRedirect, int(d.HSTS), d.MinTLS)
 }
 
 // Domains returns the domains of an app, the platform's first.
