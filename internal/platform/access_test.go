@@ -34,6 +34,7 @@ func newScene(t *testing.T, w *world, name string) *scene {
 	check(t, err)
 	_, err = w.AddCertificate(w.admin, name, brought(name+".example.com"))
 	check(t, err)
+	check(t, w.OrderCertificate(w.system, s.app.ID, name+".example.com", []string{name + ".example.com"}))
 	s.route, err = w.AddRoute(w.admin, name, stead.Route{Path: "/api"})
 	check(t, err)
 	s.task, err = w.Run(w.admin, name, NewTask{Command: stead.Command{"true"}})

@@ -87,6 +87,20 @@ func (w *work) certificate(a store.App, which string) (store.Certificate, error)
 	return *best, nil
 }
 
+// obtained is certificate, and of several prefers what the platform obtains.
+func (w *work) obtained(a store.App, which string) (store.Certificate, error) {
+	all, err := w.Tx.Certificates(a.ID)
+	if err != nil {
+		return store.Certificate{}, err
+	}
+	for _, c := range all {
+		if c.Source == stead.CertificateACME && c.Host == which {
+			return c, nil
+		}
+	}
+	return w.certificate(a, which)
+}
+
 // covers reports whether a certificate with the names is good for a host.
 func covers(names []string, host string) bool {
 	_, parent, _ := strings.Cut(host, ".")
@@ -222,7 +236,7 @@ func (p *Platform) RenewCertificate(ctx context.Context, ref, which string) (out
 		if err != nil {
 			return err
 		}
-		c, err := w.certificate(a, which)
+		c, err := w.obtained(a, which)
 		if err != nil {
 			return err
 		}
