@@ -31,6 +31,16 @@ type Member struct {
 	Role    Role   `json:"role"`
 }
 
+// Collaborator is a user's role in one app, on top of what the user is in its
+// space and org.
+type Collaborator struct {
+	AppID     ID        `json:"app_id"`
+	UserID    ID        `json:"user_id"`
+	Email     string    `json:"email"`
+	Role      Role      `json:"role"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
 // Event is one fact of the audit trail: who did what to what, when. It is
 // written in the transaction that made the change.
 type Event struct {

@@ -90,6 +90,7 @@ func (sh *shell) root() *cobra.Command {
 		sh.deployCommands(), sh.pipelineCommands(), sh.logCommands(), sh.runCommands(), sh.domainCommands(), sh.certCommands(), sh.gitCommands(), sh.platformCommands()} {
 		root.AddCommand(group...)
 	}
+	root.AddCommand(sh.herokuCommands()...)
 	for _, c := range root.Commands() {
 		markUsage(c)
 	}

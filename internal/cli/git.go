@@ -83,17 +83,24 @@ func (sh *shell) addRemote(ctx context.Context, c *client.Client, a stead.App, s
 		return err
 	}
 	if !ssh {
-		self, err := os.Executable()
-		if err != nil {
-			return fmt.Errorf("find this program: %w", err)
-		}
-		helper := "!'" + strings.ReplaceAll(self, "'", `'\''`) + "' git credential"
-		if _, err := sh.git(ctx, "config", "credential."+c.URL()+".helper", helper); err != nil {
+		if err := sh.gitHelper(ctx, c.URL()); err != nil {
 			return err
 		}
 	}
 	sh.say("Remote %s is %s", sh.paint(bold, remoteName), to)
 	return nil
+}
+
+// gitHelper has git, in this folder's repository, ask this program for the token
+// of a platform.
+func (sh *shell) gitHelper(ctx context.Context, platform string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	helper := "!'" + strings.ReplaceAll(self, "'", `'\''`) + "' git credential"
+	_, err = sh.git(ctx, "config", "credential."+platform+".helper", helper)
+	return err
 }
 
 // gitURL is the app's repository at the address that the user reaches the

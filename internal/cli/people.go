@@ -137,18 +137,22 @@ func (sh *shell) logoutCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l, err := sh.readLogins()
-			if err != nil {
-				return err
-			}
-			delete(l.Logins, at)
-			if l.Current == at {
-				l.Current = ""
-			}
-			sh.say("Logged out of %s", at)
-			return sh.writeLogins(l)
+			return sh.forgetLogin(at)
 		},
 	}
+}
+
+func (sh *shell) forgetLogin(at string) error {
+	l, err := sh.readLogins()
+	if err != nil {
+		return err
+	}
+	delete(l.Logins, at)
+	if l.Current == at {
+		l.Current = ""
+	}
+	sh.say("Logged out of %s", at)
+	return sh.writeLogins(l)
 }
 
 func (sh *shell) whoamiCommand() *cobra.Command {

@@ -17,6 +17,7 @@ import (
 	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/internal/api"
 	"github.com/steadpaas/stead/internal/build/source"
+	"github.com/steadpaas/stead/internal/compat/heroku"
 	"github.com/steadpaas/stead/internal/converge"
 	"github.com/steadpaas/stead/internal/egress"
 	"github.com/steadpaas/stead/internal/ingress/git"
@@ -188,6 +189,7 @@ func (h *house) run(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", api.New(api.Config{Platform: h.p, Logger: h.log, Version: Version}))
 	mux.Handle("/git/", h.git.Handler("/git"))
+	mux.Handle(heroku.Prefix+"/", heroku.New(heroku.Config{Platform: h.p, URL: h.c.apiURL(), Logger: h.log}))
 	if h.m.registry != nil {
 		mux.Handle("/v2/", h.m.registry)
 	}

@@ -1,6 +1,9 @@
 package logs
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // timeFormat is RFC 3339 with microseconds and a numeric zone, as Heroku's
 // logs have it.
@@ -15,7 +18,7 @@ func Format(l Line) string {
 
 // match reports whether the line is one that the query asks for.
 func (q Query) match(source, process string) bool {
-	if q.Source != "" && q.Source != source {
+	if q.Source != "" && !slices.Contains(strings.Split(q.Source, ","), source) {
 		return false
 	}
 	if q.Process == "" || q.Process == process {

@@ -42,7 +42,7 @@ func ReleaseStream(id stead.ID) string { return "release/" + string(id) }
 type Query struct {
 	Num     int    // how many of the last lines; 0: none, negative: all that are kept
 	Follow  bool   // go on with new lines until the context ends or the stream is sealed
-	Source  string // only this source
+	Source  string // only this source, or these, separated by commas
 	Process string // only "web.2", or all of "web"
 	After   int64  // only lines behind the one of this Seq, instead of the last Num; 0: by Num
 }

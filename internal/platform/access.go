@@ -20,7 +20,8 @@ type work struct {
 	actor   stead.Actor
 	now     time.Time
 	request string
-	members []stead.Member // of the actor; loaded once
+	members []stead.Member // of the actor; loaded once, with grants
+	grants  []stead.Collaborator
 	loaded  bool
 	wakes   []Topic
 }
@@ -103,7 +104,10 @@ func (w *work) role(org, space stead.ID) (stead.Role, error) {
 
 func (w *work) loadMembers() (err error) {
 	if !w.loaded && w.actor.UserID != "" {
-		w.members, err = w.Memberships(w.actor.UserID)
+		if w.members, err = w.Memberships(w.actor.UserID); err != nil {
+			return err
+		}
+		w.grants, err = w.Collaborations(w.actor.UserID)
 	}
 	w.loaded = err == nil
 	return err
@@ -115,12 +119,34 @@ func (w *work) may(act stead.Action, org, space stead.ID) (bool, error) {
 	return w.actor.May(act, role), err
 }
 
+// roleIn returns what the actor is in an app: in its space, or as a collaborator.
+func (w *work) roleIn(a store.App) (stead.Role, error) {
+	role, err := w.role(a.OrgID, a.SpaceID)
+	for _, g := range w.grants {
+		if g.AppID == a.ID {
+			role = stead.MaxRole(role, g.Role)
+		}
+	}
+	return role, err
+}
+
+// sees reports whether the actor may see an app.
+func (w *work) sees(a store.App) (bool, error) {
+	role, err := w.roleIn(a)
+	return w.actor.May(stead.ActRead, role), err
+}
+
 // need is may as an error: missing things are not found, others forbidden.
 func (w *work) need(act stead.Action, org, space stead.ID, noun, ref string) error {
 	role, err := w.role(org, space)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	return w.allowed(act, role, noun, ref)
+}
+
+func (w *work) allowed(act stead.Action, role stead.Role, noun, ref string) error {
+	switch {
 	case !w.actor.May(stead.ActRead, role):
 		return stead.NotFound(noun, ref)
 	case !w.actor.May(act, role):
@@ -150,7 +176,7 @@ func (w *work) app(ref string, act stead.Action) (store.App, error) {
 	}
 	seen := found[:0]
 	for _, a := range found {
-		ok, err := w.may(stead.ActRead, a.OrgID, a.SpaceID)
+		ok, err := w.sees(a)
 		if err != nil {
 			return store.App{}, err
 		}
@@ -162,7 +188,11 @@ func (w *work) app(ref string, act stead.Action) (store.App, error) {
 	case 0:
 		return store.App{}, stead.NotFound("app", ref)
 	case 1:
-		return seen[0], w.need(act, seen[0].OrgID, seen[0].SpaceID, "app", ref)
+		role, err := w.roleIn(seen[0])
+		if err != nil {
+			return store.App{}, err
+		}
+		return seen[0], w.allowed(act, role, "app", ref)
 	}
 	return store.App{}, ambiguous(ref, seen)
 }

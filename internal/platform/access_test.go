@@ -62,6 +62,24 @@ var appUseCases = map[string]attempt{
 		_, _, err := s.SetConfig(ctx, s.app.Name, map[string]*string{"A": ptr("1")})
 		return err
 	}},
+	"ReleaseConfig": {stead.ActSecret, func(ctx context.Context, s *scene) error {
+		_, err := s.ReleaseConfig(ctx, s.app.Name, 1)
+		return err
+	}},
+	"Collaborators": {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Collaborators(ctx, s.app.Name); return err }},
+	"SetCollaborator": {stead.ActAdmin, func(ctx context.Context, s *scene) error {
+		_, err := s.SetCollaborator(ctx, s.app.Name, adminEmail, stead.RoleAuditor)
+		return err
+	}},
+	"RemoveCollaborator": {stead.ActAdmin, func(ctx context.Context, s *scene) error {
+		_, err := s.SetCollaborator(s.admin, s.app.Name, adminEmail, stead.RoleAuditor)
+		check(s.t, err)
+		return s.RemoveCollaborator(ctx, s.app.Name, adminEmail)
+	}},
+	"MoveApp": {stead.ActAdmin, func(ctx context.Context, s *scene) error {
+		_, err := s.MoveApp(ctx, s.app.Name, "", "")
+		return err
+	}},
 	"Processes": {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Processes(ctx, s.app.Name); return err }},
 	"Scale": {stead.ActWrite, func(ctx context.Context, s *scene) error {
 		_, err := s.Scale(ctx, s.app.Name, []stead.Scale{{Type: "web", Op: "=", Count: 2}})
@@ -228,7 +246,8 @@ var systemUseCases = map[string]func(ctx context.Context, s *scene) error{
 var otherUseCases = []string{"Bootstrap", "Login", "Authenticate", "AuthenticateKey", "Me", "Users", "CreateUser", "DeleteUser",
 	"SetPassword", "Tokens", "CreateToken", "RevokeToken", "SSHKeys", "AddSSHKey", "RemoveSSHKey", "Orgs", "CreateOrg", "Spaces",
 	"CreateSpace", "Members", "SetMember", "RemoveMember", "CreateApp", "Apps", "AddCheck", "Status", "Wakes", "RotateKeys",
-	"Authority", "PlatformCertificates"}
+	"Authority", "PlatformCertificates",
+	"UpdateMe", "ConfirmPassword", "RenameToken", "ReplaceToken", "Regions", "Sizes"}
 
 // TestEveryUseCaseIsListed fails when a use-case is added without saying who
 // may call it.

@@ -142,8 +142,8 @@ func (w *work) addDomain(a store.App, host string, platform bool) error {
 	return w.InsertRoute(stead.Route{ID: stead.NewID(w.now), AppID: a.ID, Host: host, Path: "/", Process: stead.ProcessWeb})
 }
 
-// regions returns the names of the regions there are.
-func (p *Platform) regions() []string {
+// Regions returns the names of the regions there are.
+func (p *Platform) Regions() []string {
 	if len(p.d.Engines) == 0 {
 		return []string{stead.DefaultName}
 	}
@@ -151,7 +151,7 @@ func (p *Platform) regions() []string {
 }
 
 func (p *Platform) region(name string) (string, error) {
-	all := p.regions()
+	all := p.Regions()
 	switch {
 	case name == "" && (len(all) == 1 || !slices.Contains(all, stead.DefaultName)):
 		return all[0], nil
@@ -195,7 +195,7 @@ func (p *Platform) Apps(ctx context.Context, org, space string) (out []stead.App
 			return err
 		}
 		for _, a := range all {
-			ok, err := w.may(stead.ActRead, a.OrgID, a.SpaceID)
+			ok, err := w.sees(a)
 			if err != nil {
 				return err
 			}

@@ -62,6 +62,23 @@ func (p *Platform) Config(ctx context.Context, ref string) (c stead.Config, err 
 	return c, err
 }
 
+// ReleaseConfig returns the config that a release runs with (version 0: the one
+// that serves), values included: it needs ActSecret.
+func (p *Platform) ReleaseConfig(ctx context.Context, ref string, version int) (c stead.Config, err error) {
+	err = p.view(ctx, func(w *work) error {
+		if _, err := w.app(ref, stead.ActSecret); err != nil {
+			return err
+		}
+		a, r, err := w.versioned(ref, version)
+		if err != nil {
+			return err
+		}
+		c, err = p.unseal(a.ID, r.Config)
+		return err
+	})
+	return c, err
+}
+
 // SetConfig sets and (nil value) removes keys in one release. No change makes
 // no release: the returned Release is then the current one. Before the first
 // build there is no release yet: Version 0.

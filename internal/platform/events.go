@@ -95,6 +95,9 @@ func (w *work) events(q EventQuery, after int64, newest bool) ([]store.Event, er
 				f.Spaces = append(f.Spaces, m.SpaceID)
 			}
 		}
+		for _, g := range w.grants {
+			f.Apps = append(f.Apps, g.AppID)
+		}
 	}
 	return w.Events(f)
 }

@@ -27,6 +27,9 @@ const (
 	maxStopGrace = stead.Seconds(10 * 60)
 )
 
+// Sizes returns the sizes that the platform offers.
+func (p *Platform) Sizes() []stead.Size { return slices.Clone(p.set.Sizes) }
+
 // Processes returns the processes of an app's current release; before the
 // first one, those that are set up already.
 func (p *Platform) Processes(ctx context.Context, ref string) (out []stead.Process, err error) {

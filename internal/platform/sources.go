@@ -10,11 +10,13 @@ import (
 	"unicode"
 
 	"github.com/steadpaas/stead"
+	"github.com/steadpaas/stead/internal/store"
 )
 
-// UploadSource stores an archive for a later Push. It needs ActWrite on the app.
+// UploadSource stores an archive for a later Push. It needs ActWrite on the app;
+// with ref "", which is for an app that is named later, a token that may write.
 func (p *Platform) UploadSource(ctx context.Context, ref string, r io.Reader) (src stead.Source, err error) {
-	if err := p.view(ctx, func(w *work) error { _, err := w.app(ref, stead.ActWrite); return err }); err != nil {
+	if err := p.view(ctx, func(w *work) error { return w.mayUpload(ref) }); err != nil {
 		return src, err
 	}
 	if p.d.Sources == nil {
@@ -26,13 +28,28 @@ func (p *Platform) UploadSource(ctx context.Context, ref string, r io.Reader) (s
 	}
 	src = stead.Source{Kind: stead.SourceArchive, Digest: digest, Size: size}
 	err = p.change(ctx, func(w *work) error {
+		data := map[string]any{"digest": digest, "size": size}
+		if ref == "" {
+			return w.record(store.Event{Event: stead.Event{Verb: "source.upload", Data: data}})
+		}
 		a, err := w.app(ref, stead.ActWrite)
 		if err != nil {
 			return err
 		}
-		return w.event("source.upload", &a, map[string]any{"digest": digest, "size": size})
+		return w.event("source.upload", &a, data)
 	})
 	return src, err
+}
+
+func (w *work) mayUpload(ref string) error {
+	if ref != "" {
+		_, err := w.app(ref, stead.ActWrite)
+		return err
+	}
+	if !w.actor.May(stead.ActWrite, stead.RoleDeveloper) {
+		return denied("your token may only "+string(w.actor.Scope)+", which does not allow uploads", "use a token with a wider scope")
+	}
+	return nil
 }
 
 var (

@@ -51,7 +51,7 @@ func (p *Platform) Bootstrap(ctx context.Context, email, password string) (stead
 		if _, err := w.createOrg(stead.DefaultName); err != nil {
 			return err
 		}
-		for _, region := range p.regions() {
+		for _, region := range p.Regions() {
 			if err := w.InsertRegion(region, w.now); err != nil {
 				return err
 			}

@@ -43,6 +43,7 @@ type EventFilter struct {
 	Seen   bool       // restrict to what the following allow
 	Orgs   []stead.ID // whole orgs
 	Spaces []stead.ID
+	Apps   []stead.ID
 	Actor  string // its own doings
 }
 
@@ -61,6 +62,7 @@ func (tx *Tx) Events(f EventFilter) ([]Event, error) {
 		any.args = q.args
 		any.or("org_id", f.Orgs)
 		any.or("space_id", f.Spaces)
+		any.or("app_id", f.Apps)
 		any.or("actor", []stead.ID{stead.ID(f.Actor)})
 		q.parts, q.args = append(q.parts, "("+strings.Join(any.parts, " OR ")+")"), any.args
 	}

@@ -15,16 +15,23 @@ import (
 )
 
 // program is a command as the fake understands it. "/bin/sh -c LINE" runs the
-// line's words, without quotes or expansion; a program whose name ends in
+// line's words, without quotes, and of expansions only $?; ";" separates programs; a program whose name ends in
 // "testapp" is enginetest's, whose first argument is the verb.
 type program struct {
 	verb string
 	args []string
+	then *program // what follows a ";"
 }
 
 func parse(c stead.Command) program {
 	if len(c) == 3 && strings.HasSuffix(c[0], "sh") && c[1] == "-c" {
 		c = strings.Fields(strings.NewReplacer(`"`, "", "'", "").Replace(c[2]))
+	}
+	if i := slices.Index(c, ";"); i > 0 {
+		p := parse(c[:i])
+		then := parse(c[i+1:])
+		p.then = &then
+		return p
 	}
 	if len(c) > 0 && (c[0] == "exec" || strings.HasSuffix(c[0], "testapp")) {
 		c = c[1:]
@@ -41,8 +48,21 @@ func (p program) runs() bool {
 	return slices.Contains([]string{"echo", "print", "cat", "env", "exit", "true", "false", "hostname"}, p.verb)
 }
 
-// run runs the program and returns its exit code.
+// run runs the program and what follows it, and returns the exit code.
 func (p program) run(ctx context.Context, env stead.Config, s engine.Streams) int {
+	code := p.one(ctx, env, s)
+	if p.then == nil {
+		return code
+	}
+	next := *p.then
+	next.args = slices.Clone(next.args)
+	for i, a := range next.args {
+		next.args[i] = strings.ReplaceAll(a, "$?", strconv.Itoa(code))
+	}
+	return next.run(ctx, env, s)
+}
+
+func (p program) one(ctx context.Context, env stead.Config, s engine.Streams) int {
 	switch p.verb {
 	case "echo":
 		fmt.Fprintln(s.Stdout, strings.Join(p.args, " "))

@@ -1,0 +1,101 @@
+package heroku
+
+import (
+	"strings"
+
+	"github.com/steadpaas/stead"
+)
+
+func domainRoutes() []route {
+	return []route{
+		{Method: "GET", Path: "/apps/{app}/domains", Title: "domain: list", do: (*call).domains},
+		{Method: "POST", Path: "/apps/{app}/domains", Title: "domain: create", do: (*call).addDomain},
+		{Method: "GET", Path: "/apps/{app}/domains/{domain}", Title: "domain: info", do: (*call).domain},
+		{Method: "PATCH", Path: "/apps/{app}/domains/{domain}", Title: "domain: update", why: "a domain finds its certificate by itself"},
+		{Method: "DELETE", Path: "/apps/{app}/domains/{domain}", Title: "domain: delete", do: (*call).removeDomain},
+	}
+}
+
+// showDomain serializes a domain. Its cname is the app's host under the
+// platform's domain, which a DNS record may point at.
+func showDomain(a stead.App, cname string) func(stead.Domain) object {
+	return func(d stead.Domain) object {
+		kind, target := "custom", any(cname)
+		if d.Platform {
+			kind, target = "heroku", nil
+		}
+		return object{"id": d.ID, "app": object{"id": a.ID, "name": a.Name}, "hostname": d.Host, "kind": kind, "cname": target, "status": "succeeded",
+			"acm_status": nil, "acm_status_reason": nil, "sni_endpoint": nil, "created_at": stamp(d.CreatedAt), "updated_at": stamp(d.CreatedAt)}
+	}
+}
+
+func (c *call) appDomains() (stead.App, []stead.Domain, string, error) {
+	a, err := c.p.App(c.ctx, c.app())
+	if err != nil {
+		return a, nil, "", err
+	}
+	all, err := c.p.Domains(c.ctx, string(a.ID))
+	for _, d := range all {
+		if d.Platform {
+			return a, all, d.Host, err
+		}
+	}
+	return a, all, "", err
+}
+
+func (c *call) domains() (any, error) {
+	a, all, cname, err := c.appDomains()
+	return each(all, showDomain(a, cname)), err
+}
+
+func (c *call) findDomain() (object, error) {
+	a, all, cname, err := c.appDomains()
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range all {
+		if ref := c.params["domain"]; string(d.ID) == ref || strings.EqualFold(d.Host, ref) {
+			return showDomain(a, cname)(d), nil
+		}
+	}
+	return nil, stead.NotFound("domain", c.params["domain"])
+}
+
+func (c *call) domain() (any, error) { return c.findDomain() }
+
+func (c *call) addDomain() (any, error) {
+	var in struct {
+		Hostname string `json:"hostname"`
+	}
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	d, err := c.p.AddDomain(c.ctx, c.app(), in.Hostname)
+	if err != nil {
+		return nil, err
+	}
+	a, _, cname, err := c.appDomains()
+	return c.created(showDomain(a, cname)(d)), err
+}
+
+func (c *call) removeDomain() (any, error) {
+	o, err := c.findDomain()
+	if err != nil {
+		return nil, err
+	}
+	return o, c.p.RemoveDomain(c.ctx, c.app(), o["hostname"].(string))
+}
+
+func certificateRoutes() []route {
+	const why = "certificates are not offered through this API yet"
+	return []route{
+		{Method: "POST", Path: "/apps/{app}/acm", Title: "app: enable ACM", why: why},
+		{Method: "PATCH", Path: "/apps/{app}/acm", Title: "app: refresh ACM", why: why},
+		{Method: "DELETE", Path: "/apps/{app}/acm", Title: "app: disable ACM", why: why},
+		{Method: "GET", Path: "/apps/{app}/sni-endpoints", Title: "SNI endpoint: list", do: (*call).noneOfApp, none: true},
+		{Method: "POST", Path: "/apps/{app}/sni-endpoints", Title: "SNI endpoint: create", why: why},
+		{Method: "GET", Path: "/apps/{app}/sni-endpoints/{endpoint}", Title: "SNI endpoint: info", why: why},
+		{Method: "PATCH", Path: "/apps/{app}/sni-endpoints/{endpoint}", Title: "SNI endpoint: update", why: why},
+		{Method: "DELETE", Path: "/apps/{app}/sni-endpoints/{endpoint}", Title: "SNI endpoint: delete", why: why},
+	}
+}
