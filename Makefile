@@ -22,7 +22,7 @@ down: ## stop the platform; PURGE=1 removes all of it
 
 build: bin/stead bin/steadd $(PARTS) ## build the programs and the engine's parts
 
-.PHONY: help up down build test test-fast lint bench bench-router bench-kill fuzz packages programs
+.PHONY: help up down build test test-fast lint bench bench-kill bench-nothing fuzz packages programs
 packages: ## install the Debian packages that building and running need
 	@scripts/packages $(PACKAGES)
 
@@ -63,6 +63,9 @@ bin/traefik: test/bench/traefik/go.mod test/bench/traefik/go.sum
 
 bench-kill: build ## kill -9 the control plane a hundred times during pushes
 	scripts/bench-kill
+
+bench-nothing: ## "make up" on a bare Debian in namespaces; too long for each run of the tests
+	scripts/bench-nothing
 
 fuzz: ## each fuzz target for a minute
 	@scripts/fuzz 60s
