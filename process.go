@@ -16,6 +16,7 @@ type Process struct {
 	Size      string     `json:"size"` // a Size's name
 	Health    Health     `json:"health"`
 	StopGrace Seconds    `json:"stop_grace"` // between SIGTERM and SIGKILL; 30 by default
+	Surge     int        `json:"surge"`      // instances above the quantity while they are replaced, in percent of it, at least one; 100: all at once
 	Stopped   bool       `json:"stopped"`    // quantity is kept, nothing runs
 	Epoch     int        `json:"epoch"`      // raised by restart: a new epoch is rolled out like a release
 	UpdatedAt *time.Time `json:"updated_at,omitempty"`
@@ -53,10 +54,13 @@ func CheckProcessType(field, t string) error {
 	return nil
 }
 
+// DefaultSurge is the Surge of a process that nobody changed.
+const DefaultSurge = 25
+
 // DefaultProcess returns a process as it is before anybody changed it: one web
 // instance, none of any other type.
 func DefaultProcess(t string) Process {
-	p := Process{Type: t, Size: DefaultSize, StopGrace: 30, Health: Health{BootLimit: 60}}
+	p := Process{Type: t, Size: DefaultSize, StopGrace: 30, Surge: DefaultSurge, Health: Health{BootLimit: 60}}
 	if t == ProcessWeb {
 		p.Quantity = 1
 	}

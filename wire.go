@@ -70,6 +70,7 @@ type ProcessPatch struct {
 	Path      *string  `json:"path,omitempty"`
 	BootLimit *Seconds `json:"boot_limit,omitempty"`
 	StopGrace *Seconds `json:"stop_grace,omitempty"`
+	Surge     *int     `json:"surge,omitempty" doc:"Percent of the quantity that runs on top while instances are replaced, 1 to 100."`
 }
 
 // NewTask is the wish for a one-off task. Size "" is the web process's. An

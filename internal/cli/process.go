@@ -136,10 +136,10 @@ func (sh *shell) printScale(processes []stead.Process) {
 
 func (sh *shell) processCommand() *cobra.Command {
 	var path, size string
-	var boot, grace int
+	var boot, grace, surge int
 	var noWait bool
 	cmd := &cobra.Command{
-		Use: "process TYPE", Short: "Change a process's size, health check or time limits", Args: cobra.ExactArgs(1), ValidArgsFunction: sh.completeProcesses,
+		Use: "process TYPE", Short: "Change a process's size, health check, time limits or surge", Args: cobra.ExactArgs(1), ValidArgsFunction: sh.completeProcesses,
 	}
 	cmd.RunE = sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
 		var p stead.ProcessPatch
@@ -156,6 +156,9 @@ func (sh *shell) processCommand() *cobra.Command {
 		if s := stead.Seconds(grace); f.Changed("stop-grace") {
 			p.StopGrace = &s
 		}
+		if f.Changed("surge") {
+			p.Surge = &surge
+		}
 		got, err := c.UpdateProcess(ctx, app, args[0], p)
 		if err != nil {
 			return err
@@ -165,13 +168,14 @@ func (sh *shell) processCommand() *cobra.Command {
 		}
 		return sh.print(got, func() {
 			sh.fields("process", got.Type, "size", got.Size, "health", got.Health.Path, "boot limit", fmt.Sprint(got.Health.BootLimit.Duration()),
-				"stop grace", fmt.Sprint(got.StopGrace.Duration()))
+				"stop grace", fmt.Sprint(got.StopGrace.Duration()), "surge", fmt.Sprintf("%d %%", got.Surge))
 		})
 	})
 	cmd.Flags().StringVar(&path, "health-path", "", "GET on it must answer 200–399; empty: a TCP connect to $PORT")
 	cmd.Flags().StringVar(&size, "size", "", "size of its instances")
 	cmd.Flags().IntVar(&boot, "boot-limit", 60, "seconds to become healthy")
 	cmd.Flags().IntVar(&grace, "stop-grace", 30, "seconds between SIGTERM and SIGKILL")
+	cmd.Flags().IntVar(&surge, "surge", stead.DefaultSurge, "percent of the quantity that runs on top while instances are replaced; 100: all at once")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until the instances are replaced")
 	return cmd
 }

@@ -26,7 +26,7 @@ type memory struct {
 }
 
 type appMemory struct {
-	serving  map[string]string
+	serving  map[string]Share
 	drained  map[string]bool
 	draining map[string]bool
 	applied  map[string]int
@@ -43,7 +43,7 @@ func newMemory() memory {
 
 func (m *memory) app(id stead.ID) *appMemory {
 	if m.apps[id] == nil {
-		m.apps[id] = &appMemory{serving: map[string]string{}, drained: map[string]bool{}, draining: map[string]bool{},
+		m.apps[id] = &appMemory{serving: map[string]Share{}, drained: map[string]bool{}, draining: map[string]bool{},
 			applied: map[string]int{}, asked: map[string]time.Time{}, told: map[string]engine.Status{}}
 	}
 	return m.apps[id]

@@ -41,16 +41,16 @@ type Step struct {
 
 // AppHave is what there is of an app.
 type AppHave struct {
-	Statuses []engine.Status   // of its services, in the order of their names
-	Serving  map[string]string // process → workload that the last plan served by; empty after a restart
-	Drained  map[string]bool   // instances without requests, that are in no table
-	Applied  map[string]int    // replicas last applied, by workload
-	Phase    *stead.Task       // the target's release phase, when begun
+	Statuses []engine.Status  // of its services, in the order of their names
+	Serving  map[string]Share // by process, what the last plan served by; empty after a restart
+	Drained  map[string]bool  // instances without requests, that are in no table
+	Applied  map[string]int   // replicas last applied, by workload
+	Phase    *stead.Task      // the target's release phase, when begun
 }
 
 // AppPlan is what to do next for an app.
 type AppPlan struct {
-	Serve map[string]string // process → workload whose instances get its requests
+	Serve map[string]Share // by process
 	Steps []Step
 	Goal  map[string]engine.Workload // what shall run in the end, by process
 	Again time.Duration              // look again after this; 0: when something changes
@@ -73,7 +73,7 @@ type planner struct {
 
 // PlanApp computes the next steps for an app: pure, and right from any state.
 func PlanApp(in platform.Intent, have AppHave, now time.Time, set Settings) AppPlan {
-	p := &planner{in: in, have: have, now: now, set: set, out: AppPlan{Serve: map[string]string{}}}
+	p := &planner{in: in, have: have, now: now, set: set, out: AppPlan{Serve: map[string]Share{}}}
 	switch {
 	case in.Destroyed:
 		p.destroy()
@@ -123,60 +123,40 @@ func phaseFailure(t *stead.Task) string {
 	return "the release phase (" + t.Name + ") failed"
 }
 
-// roll raises the target's instances; when all are up, they serve and the
-// release is live. Until then, what is live goes on as it is.
+// roll replaces what is live by the target, and when that serves wholly the
+// release is live. Nothing of what is live leaves before the first instances of
+// every process are up, and all of it comes back if the release fails.
 func (p *planner) roll() {
 	goal := workloads(p.in, p.in.Target, p.set.Sizes)
-	p.out.Goal = goal
-	served := p.servesAll(goal)
-	if st, failed := p.failure(goal); failed && !served {
+	if st, failed := p.failure(goal); failed {
 		p.do(Step{Verb: Fail, Status: st})
 		p.spare = idsOf(goal) // removed when the database knows
 		p.steady(p.in.Live)
 		p.out.Goal = goal
 		return
 	}
-	for _, t := range types(goal) {
-		p.scale(goal[t])
+	p.out.Goal = goal
+	begun := true
+	for _, w := range goal {
+		begun = p.begun(w) && begun
 	}
-	if served || p.readyAll(goal) {
-		for t, w := range goal {
-			p.out.Serve[t] = w.ID
-		}
+	keep, whole := idsOf(goal), true
+	for _, t := range types(goal) {
+		one, _ := p.replace(goal[t], begun, true, keep)
+		whole = one && whole
+	}
+	if whole {
 		p.sweep(idsOf(goal))
 		p.do(Step{Verb: Live})
 		return // what was live is removed when the database knows
 	}
-	keep := idsOf(goal)
-	for t, w := range workloads(p.in, p.in.Live, p.set.Sizes) {
-		if id := p.current(t, w); id != "" {
-			p.out.Serve[t] = id
-			keep[id] = true
-		}
-	}
+	p.stay(goal, keep)
 	p.removeBut(keep)
 }
 
-func (p *planner) servesAll(goal map[string]engine.Workload) bool {
-	for t, w := range goal {
-		if p.have.Serving[t] != w.ID {
-			return false
-		}
-	}
-	return len(goal) > 0
-}
-
-func (p *planner) readyAll(goal map[string]engine.Workload) bool {
-	ready := true
-	for _, w := range goal {
-		ready = p.ready(w) && ready
-	}
-	return ready
-}
-
 // steady keeps the release running in the form that is wanted now. A process
-// of another form or epoch serves until its successor is up. It reports whether
-// that is so of all processes, as far as it can be.
+// of another form, epoch or release serves until its successor does. It reports
+// whether all is so, as far as it can be.
 func (p *planner) steady(r *platform.ReleaseSpec) (settled bool) {
 	goal := workloads(p.in, r, p.set.Sizes)
 	p.out.Goal = goal
@@ -184,64 +164,20 @@ func (p *planner) steady(r *platform.ReleaseSpec) (settled bool) {
 	settled = true
 	for _, t := range types(goal) {
 		w := goal[t]
-		quiet := p.scale(w)
+		others, _ := p.others(t, w)
+		whole, quiet := p.replace(w, len(others) == 0 || p.begun(w), false, keep)
 		_, failed := p.failure(map[string]engine.Workload{t: w})
-		settled = settled && quiet && (failed || p.ready(w))
-		id := p.current(t, w)
-		if id != w.ID && p.ready(w) {
-			id = w.ID
-		}
-		p.out.Serve[t] = id
-		if id != w.ID {
-			keep[id] = true
-			old := w
-			old.ID = id // a known ID: only its replicas count
-			p.scale(old)
-		}
+		settled = settled && quiet && (failed || whole)
 	}
 	p.removeBut(keep)
 	return settled
 }
 
-// current returns the workload that serves process t of the live release, of
-// which w is the wanted form: w itself, unless another one has instances up.
-func (p *planner) current(t string, w engine.Workload) string {
-	up := map[string]int{}
-	for _, st := range p.have.Statuses {
-		id, ok := ParseIdent(st.Workload)
-		if ok && id.Process == t && id.Release == w.Release && st.State == engine.StateUp {
-			up[st.Workload]++
-		}
-	}
-	if s := p.have.Serving[t]; s == w.ID || up[s] > 0 {
-		return s
-	}
-	delete(up, w.ID)
-	best := w.ID
-	for _, id := range slices.Sorted(maps.Keys(up)) {
-		if best == w.ID || up[id] > up[best] {
-			best = id
-		}
-	}
-	return best
-}
-
-// ready reports whether all wanted instances of w are up.
-func (p *planner) ready(w engine.Workload) bool {
-	up := 0
-	for _, st := range p.have.Statuses {
-		_, index := splitName(st.Name)
-		if st.Workload == w.ID && st.State == engine.StateUp && index <= w.Replicas && p.settled(w, st) {
-			up++
-		}
-	}
-	return up >= w.Replicas
-}
-
 // settled reports whether an instance has been up for long enough. One that
 // binds no port is up as soon as it is started, which proves little.
 func (p *planner) settled(w engine.Workload, st engine.Status) bool {
-	if w.Port != 0 || st.Restarts > 0 && p.have.Serving[w.Process] == w.ID {
+	_, served := p.have.Serving[w.Process][w.ID]
+	if w.Port != 0 || st.Restarts > 0 && served {
 		return true
 	}
 	left := p.set.Settle - p.now.Sub(st.Since)
@@ -286,38 +222,48 @@ func (p *planner) failure(goal map[string]engine.Workload) (engine.Status, bool)
 // scale brings w to its replicas: up at once, down after draining. It reports
 // whether there was nothing to do.
 func (p *planner) scale(w engine.Workload) (quiet bool) {
-	present, top := map[int]bool{}, 0
-	var waiting []string
+	if !p.lower(w) {
+		return false
+	}
+	present := map[int]bool{}
+	for _, st := range p.have.Statuses {
+		if _, index := splitName(st.Name); st.Workload == w.ID && st.State != engine.StateStopping {
+			present[index] = true
+		}
+	}
+	for i := range w.Replicas {
+		if !present[i+1] {
+			p.do(Step{Verb: Apply, Workload: w})
+			return false
+		}
+	}
+	return true
+}
+
+// lower takes w down to its replicas, after draining. It reports whether there
+// was nothing to do.
+func (p *planner) lower(w engine.Workload) (quiet bool) {
+	top, waiting := 0, []string(nil)
 	for _, st := range p.have.Statuses {
 		_, index := splitName(st.Name)
 		if st.Workload != w.ID || st.State == engine.StateStopping {
 			continue
 		}
-		present[index], top = true, max(top, index)
+		top = max(top, index)
 		if index > w.Replicas && p.undrained(st) {
 			waiting = append(waiting, st.Instance)
 		}
 	}
-	missing := false
-	for i := range w.Replicas {
-		missing = missing || !present[i+1]
-	}
 	applied, known := p.have.Applied[w.ID]
 	switch {
-	case top > w.Replicas && len(waiting) == 0:
-		p.do(Step{Verb: Shrink, Workload: w})
-		return false
-	case top > w.Replicas:
+	case len(waiting) > 0:
 		p.do(Step{Verb: Drain, Instances: waiting})
-		w.Replicas = top
-	case known && applied > w.Replicas: // asked for, not seen yet
+	case top > w.Replicas || known && applied > w.Replicas: // or asked for, not seen yet
 		p.do(Step{Verb: Shrink, Workload: w})
-		return false
+	default:
+		return true
 	}
-	if missing {
-		p.do(Step{Verb: Apply, Workload: w})
-	}
-	return !missing && len(waiting) == 0
+	return false
 }
 
 // undrained reports whether requests may be in flight on the instance.

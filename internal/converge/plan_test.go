@@ -3,6 +3,7 @@ package converge
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,8 +70,13 @@ func brief(p AppPlan) string {
 			out = append(out, string(s.Verb))
 		}
 	}
-	id, _ := ParseIdent(p.Serve["web"])
-	return fmt.Sprintf("v%d: %s", id.Release, strings.Join(out, "; "))
+	serve := []string{}
+	for id, n := range p.Serve["web"] {
+		i, _ := ParseIdent(id)
+		serve = append(serve, fmt.Sprintf("v%d=%d", i.Release, n))
+	}
+	slices.Sort(serve)
+	return strings.Join(serve, "+") + ": " + strings.Join(out, "; ")
 }
 
 func TestPlanApp(t *testing.T) {
@@ -84,26 +90,32 @@ func TestPlanApp(t *testing.T) {
 		phase        stead.TaskState
 		want         string
 	}{
-		{name: "nothing", quantity: 1, want: "v0: "},
-		{name: "after a power loss", live: live, quantity: 2, want: "v1: apply v1 web=2"},
-		{name: "at rest", live: live, quantity: 1, have: []string{"v1 web.1 up"}, want: "v1: "},
-		{name: "pending", live: live, target: spec(2, stead.ReleasePending), quantity: 1, have: []string{"v1 web.1 up"}, want: "v1: mark rolling"},
-		{name: "pending with a phase", live: live, target: spec(2, stead.ReleasePending, "release"), quantity: 1, have: []string{"v1 web.1 up"}, want: "v1: mark releasing"},
-		{name: "phase runs", live: live, target: spec(2, stead.ReleaseReleasing, "release"), quantity: 1, have: []string{"v1 web.1 up"}, phase: stead.TaskRunning, want: "v1: "},
-		{name: "phase done", live: live, target: spec(2, stead.ReleaseReleasing, "release"), quantity: 1, have: []string{"v1 web.1 up"}, phase: stead.TaskSucceeded, want: "v1: mark rolling"},
-		{name: "phase failed", live: live, target: spec(2, stead.ReleaseReleasing, "release"), quantity: 1, have: []string{"v1 web.1 up"}, phase: stead.TaskFailed, want: "v1: fail release.2"},
-		{name: "roll", live: live, target: rolling, quantity: 1, have: []string{"v1 web.1 up"}, want: "v1: apply v2 web=1"},
-		{name: "one of two up", live: live, target: rolling, quantity: 2, have: []string{"v1 web.1 up", "v1 web.2 up", "v2 web.1 up", "v2 web.2 starting"}, want: "v1: "},
-		{name: "all up", live: live, target: rolling, quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 up"}, want: "v2: live"},
-		{name: "old goes after live", live: spec(2, stead.ReleaseLive), quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 up"}, want: "v2: drain web.1-v1"},
-		{name: "drained", live: spec(2, stead.ReleaseLive), quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 up"}, drained: "web.1-v1", want: "v2: delete v1 web"},
-		{name: "one crash is forgiven", live: live, target: rolling, quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 crashed"}, want: "v1: "},
-		{name: "two are not", live: live, target: rolling, quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 crashed again"}, want: "v1: fail web.1"},
-		{name: "never bound", live: live, target: rolling, quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 crashed boot"}, want: "v1: fail web.1"},
-		{name: "superseded", live: live, target: spec(3, stead.ReleaseRolling), quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 starting"}, want: "v1: apply v3 web=1; delete v2 web"},
-		{name: "scale down drains", live: live, quantity: 1, have: []string{"v1 web.1 up", "v1 web.2 up"}, want: "v1: drain web.2-v1"},
-		{name: "then shrinks", live: live, quantity: 1, have: []string{"v1 web.1 up", "v1 web.2 up"}, drained: "web.2-v1", want: "v1: shrink v1 web=1"},
-		{name: "to none", live: live, quantity: 0, have: []string{"v1 web.1 crashed"}, want: "v1: shrink v1 web=0"},
+		{name: "nothing", quantity: 1, want: ": "},
+		{name: "after a power loss", live: live, quantity: 2, want: "v1=2: apply v1 web=2"},
+		{name: "at rest", live: live, quantity: 1, have: []string{"v1 web.1 up"}, want: "v1=1: "},
+		{name: "pending", live: live, target: spec(2, stead.ReleasePending), quantity: 1, have: []string{"v1 web.1 up"}, want: "v1=1: mark rolling"},
+		{name: "pending with a phase", live: live, target: spec(2, stead.ReleasePending, "release"), quantity: 1, have: []string{"v1 web.1 up"}, want: "v1=1: mark releasing"},
+		{name: "phase runs", live: live, target: spec(2, stead.ReleaseReleasing, "release"), quantity: 1, have: []string{"v1 web.1 up"}, phase: stead.TaskRunning, want: "v1=1: "},
+		{name: "phase done", live: live, target: spec(2, stead.ReleaseReleasing, "release"), quantity: 1, have: []string{"v1 web.1 up"}, phase: stead.TaskSucceeded, want: "v1=1: mark rolling"},
+		{name: "phase failed", live: live, target: spec(2, stead.ReleaseReleasing, "release"), quantity: 1, have: []string{"v1 web.1 up"}, phase: stead.TaskFailed, want: "v1=1: fail release.2"},
+		{name: "roll", live: live, target: rolling, quantity: 1, have: []string{"v1 web.1 up"}, want: "v1=1: apply v2 web=1"},
+		{name: "the first of two", live: live, target: rolling, quantity: 2, have: []string{"v1 web.1 up", "v1 web.2 up"}, want: "v1=2: apply v2 web=1"},
+		{name: "the first is up", live: live, target: rolling, quantity: 2, have: []string{"v1 web.1 up", "v1 web.2 up", "v2 web.1 up"}, want: "v1=1+v2=2: drain web.2-v1"},
+		{name: "its place is free", live: live, target: rolling, quantity: 2, have: []string{"v1 web.1 up", "v1 web.2 up", "v2 web.1 up"}, drained: "web.2-v1", want: "v1=1+v2=2: shrink v1 web=1"},
+		{name: "the second of two", live: live, target: rolling, quantity: 2, have: []string{"v1 web.1 up", "v1 web.2 stopping", "v2 web.1 up"}, want: "v1=1+v2=2: apply v2 web=2"},
+		{name: "both are up", live: live, target: rolling, quantity: 2, have: []string{"v1 web.1 up", "v2 web.1 up", "v2 web.2 up"}, want: "v2=2: live"},
+		{name: "a batch of eight", live: live, target: rolling, quantity: 8, have: []string{"v1 web.1 up", "v1 web.8 up"}, want: "v1=8: apply v2 web=8"},
+		{name: "the second fails", live: live, target: rolling, quantity: 2, have: []string{"v1 web.1 up", "v2 web.1 up", "v2 web.2 crashed boot"}, want: "v1=2: fail web.2; apply v1 web=2"},
+		{name: "all up", live: live, target: rolling, quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 up"}, want: "v2=1: live"},
+		{name: "old goes after live", live: spec(2, stead.ReleaseLive), quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 up"}, want: "v2=1: drain web.1-v1"},
+		{name: "drained", live: spec(2, stead.ReleaseLive), quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 up"}, drained: "web.1-v1", want: "v2=1: delete v1 web"},
+		{name: "one crash is forgiven", live: live, target: rolling, quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 crashed"}, want: "v1=1: "},
+		{name: "two are not", live: live, target: rolling, quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 crashed again"}, want: "v1=1: fail web.1"},
+		{name: "never bound", live: live, target: rolling, quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 crashed boot"}, want: "v1=1: fail web.1"},
+		{name: "superseded", live: live, target: spec(3, stead.ReleaseRolling), quantity: 1, have: []string{"v1 web.1 up", "v2 web.1 starting"}, want: "v1=1: delete v2 web"},
+		{name: "scale down drains", live: live, quantity: 1, have: []string{"v1 web.1 up", "v1 web.2 up"}, want: "v1=1: drain web.2-v1"},
+		{name: "then shrinks", live: live, quantity: 1, have: []string{"v1 web.1 up", "v1 web.2 up"}, drained: "web.2-v1", want: "v1=1: shrink v1 web=1"},
+		{name: "to none", live: live, quantity: 0, have: []string{"v1 web.1 crashed"}, want: ": shrink v1 web=0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			web := stead.DefaultProcess("web")

@@ -15,9 +15,9 @@ import (
 )
 
 // TestAnyOrder kills the loops, fails calls, crashes instances and changes
-// intent in random order. No table may mix two workloads or, while no instance
-// was crashed and nothing scaled to none, be without a backend; at rest what
-// runs is what is wanted.
+// intent in random order. No table may have an instance twice or, while no
+// instance was crashed and nothing scaled to none, be without a backend; at rest
+// what runs is what is wanted. TestReplace says how two workloads share a table.
 func TestAnyOrder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		h := open(t)
@@ -88,12 +88,12 @@ func sound(tb *route.Table, excused bool) error {
 		if len(r.Backends) == 0 && !excused {
 			return fmt.Errorf("nothing serves: %+v", r)
 		}
-		names := map[string]bool{}
+		seen := map[string]bool{}
 		for _, b := range r.Backends {
-			if names[b.Name] {
-				return fmt.Errorf("two releases serve: %+v", r)
+			if seen[b.Instance] {
+				return fmt.Errorf("an instance serves twice: %+v", r)
 			}
-			names[b.Name] = true
+			seen[b.Instance] = true
 		}
 	}
 	return nil

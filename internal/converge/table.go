@@ -14,13 +14,13 @@ import (
 // view is an app with what its plan serves by.
 type view struct {
 	in       platform.Intent
-	serve    map[string]string
+	serve    map[string]Share
 	live     bool // has a release that serves
 	statuses []engine.Status
 }
 
 // rules computes the routes of an app: only instances that are up, within the
-// quantity, of the workload that serves.
+// quantity, of the workloads that serve.
 func (v view) rules() []route.Rule {
 	out := make([]route.Rule, 0, len(v.in.Routes))
 	for _, r := range v.in.Routes {
@@ -36,11 +36,11 @@ func (v view) rules() []route.Rule {
 }
 
 func (v view) fill(rule *route.Rule) {
-	id := v.serve[rule.Process]
+	share := v.serve[rule.Process]
 	crashed, others := 0, 0
 	for _, st := range v.statuses {
 		_, index := splitName(st.Name)
-		if id == "" || st.Workload != id || index > rule.Quantity {
+		if limit, ok := share[st.Workload]; !ok || index > min(limit, rule.Quantity) {
 			continue
 		}
 		switch {

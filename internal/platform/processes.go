@@ -19,6 +19,7 @@ type ProcessPatch struct {
 	Path      *string        `json:"path,omitempty"`
 	BootLimit *stead.Seconds `json:"boot_limit,omitempty"`
 	StopGrace *stead.Seconds `json:"stop_grace,omitempty"`
+	Surge     *int           `json:"surge,omitempty"`
 }
 
 // Limits on what a process may wish for.
@@ -149,11 +150,12 @@ type settings struct {
 	size      string
 	health    stead.Health
 	stopGrace stead.Seconds
+	surge     int
 	stopped   bool
 }
 
 func settingsOf(v stead.Process) settings {
-	return settings{v.Quantity, v.Size, v.Health, v.StopGrace, v.Stopped}
+	return settings{v.Quantity, v.Size, v.Health, v.StopGrace, v.Surge, v.Stopped}
 }
 
 // UpdateProcess changes how a process is run.
@@ -176,7 +178,7 @@ func (p *Platform) UpdateProcess(ctx context.Context, ref, process string, patch
 			return err
 		}
 		err = w.saveProcesses(&a, was, all, "process.update", func(v stead.Process) any {
-			return map[string]any{"size": v.Size, "path": v.Health.Path, "boot_limit": v.Health.BootLimit, "stop_grace": v.StopGrace}
+			return map[string]any{"size": v.Size, "path": v.Health.Path, "boot_limit": v.Health.BootLimit, "stop_grace": v.StopGrace, "surge": v.Surge}
 		})
 		out = *v
 		return err
@@ -210,6 +212,12 @@ func (patch ProcessPatch) apply(v *stead.Process, sizes []stead.Size) error {
 			return stead.Invalid("stop_grace", "the time to stop is out of range", "choose 0 to 600 seconds")
 		}
 		v.StopGrace = *s
+	}
+	if s := patch.Surge; s != nil {
+		if *s < 1 || *s > 100 {
+			return stead.Invalid("surge", "the surge is out of range", "choose 1 to 100 percent of the quantity; 100 replaces all instances at once")
+		}
+		v.Surge = *s
 	}
 	return nil
 }

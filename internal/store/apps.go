@@ -84,25 +84,25 @@ func (tx *Tx) CountApps(space stead.ID) (n int, err error) {
 // DeleteApp removes an app with everything that belongs to it but its events.
 func (tx *Tx) DeleteApp(id stead.ID) error { return tx.must(`DELETE FROM apps WHERE id = $1`, id) }
 
-const processColumns = `type, quantity, size, health_path, boot_limit, stop_grace, stopped, epoch, updated_at`
+const processColumns = `type, quantity, size, health_path, boot_limit, stop_grace, stopped, epoch, surge, updated_at`
 
 func scanProcess(r row) (p stead.Process, err error) {
-	err = r.Scan(&p.Type, &p.Quantity, &p.Size, &p.Health.Path, &p.Health.BootLimit, &p.StopGrace, &p.Stopped, &p.Epoch, stamp{&p.UpdatedAt})
+	err = r.Scan(&p.Type, &p.Quantity, &p.Size, &p.Health.Path, &p.Health.BootLimit, &p.StopGrace, &p.Stopped, &p.Epoch, &p.Surge, stamp{&p.UpdatedAt})
 	return p, err
 }
 
 // InsertProcess adds a process; ErrDuplicate if the app has one of that type.
 func (tx *Tx) InsertProcess(app stead.ID, p stead.Process) error {
-	return tx.insert(`INSERT INTO processes (app_id, `+processColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, p.Epoch, microsOrNull(p.UpdatedAt))
+	return tx.insert(`INSERT INTO processes (app_id, `+processColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, p.Epoch, p.Surge, microsOrNull(p.UpdatedAt))
 }
 
 // SaveProcess writes all of a process but its command, which is the release's.
 func (tx *Tx) SaveProcess(app stead.ID, p stead.Process) error {
 	return tx.must(`UPDATE processes SET quantity = $3, size = $4, health_path = $5, boot_limit = $6, stop_grace = $7, stopped = $8, epoch = $9,
-		updated_at = $10
+		surge = $10, updated_at = $11
 		WHERE app_id = $1 AND type = $2`,
-		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, p.Epoch, microsOrNull(p.UpdatedAt))
+		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, p.Epoch, p.Surge, microsOrNull(p.UpdatedAt))
 }
 
 // Processes returns the processes of an app, web first.
