@@ -13,16 +13,18 @@ const maxTrailers = 8 << 10 // bytes
 //
 // What it accepts is passed on as it is.
 type chunkReader struct {
-	state  chunkState
-	left   uint64
-	digits int
-	line   int   // bytes of the line so far
-	colon  int   // of a trailer line: where its colon is; 0: none yet
-	excess int64 // bytes that are no data, less an allowance for each chunk
-	total  int   // bytes of trailers
-	size   int64 // bytes of data so far
-	data   []byte
-	keep   bool // collect data
+	state    chunkState
+	left     uint64
+	digits   int
+	line     int   // bytes of the line so far
+	colon    int   // of a trailer line: where its colon is; 0: none yet
+	excess   int64 // bytes that are no data, less an allowance for each chunk
+	total    int   // bytes of trailers
+	size     int64 // bytes of data so far
+	data     []byte
+	keep     bool // collect data
+	tail     bool // collect trailers, as lines
+	trailers []byte
 }
 
 type chunkState uint8
@@ -128,7 +130,9 @@ func (r *chunkReader) stepTrailer(c byte) bool {
 		r.state = chunkTrailerLF
 		return true
 	}
-	r.line++
+	if r.line++; r.tail {
+		r.trailers = append(r.trailers, c)
+	}
 	if r.colon == 0 {
 		if c == ':' {
 			r.colon = r.line
@@ -143,6 +147,9 @@ func (r *chunkReader) endTrailer() bool {
 	if r.line == 0 {
 		r.state = chunkDone
 		return true
+	}
+	if r.tail {
+		r.trailers = append(r.trailers, "\r\n"...)
 	}
 	ok := r.colon > 0
 	r.state, r.line, r.colon = chunkTrailer, 0, 0

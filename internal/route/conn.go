@@ -51,6 +51,7 @@ type conn struct {
 	expired atomic.Bool                            // the sweep broke the connection off
 	gone    atomic.Bool                            // the client left while its answer was awaited
 	single  bool                                   // one request only: a stream of HTTP/2
+	mux     *h2Conn                                // what the connection carries, if it is one of HTTP/2
 	h2      func(nc, under net.Conn, first []byte) // serves HTTP/2; nil: not here
 
 	mu sync.Mutex
@@ -249,6 +250,9 @@ func (c *conn) left() (gone bool) {
 
 // check is the sweep's look at the connection.
 func (c *conn) check(at int64, l Limits) {
+	if c.mux != nil {
+		c.mux.check(at, l)
+	}
 	if own := c.limits.Load(); own != nil {
 		l = *own
 	}
@@ -273,6 +277,16 @@ func (c *conn) check(at int64, l Limits) {
 	}
 	if age > limit {
 		c.interrupt(p)
+	}
+}
+
+// abandon ends the request of a client that has no more use for its answer.
+func (c *conn) abandon() {
+	c.gone.Store(true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.up != nil {
+		c.up.SetDeadline(time.Unix(1, 0))
 	}
 }
 

@@ -217,6 +217,13 @@ func (k *core) newConn(nc, under net.Conn, secure bool) *conn {
 	return c
 }
 
+// ofStream makes the state of one request of an HTTP/2 connection.
+func (c *conn) ofStream(s *h2Stream) *conn {
+	x := &conn{core: c.core, nc: s, secure: c.secure, remote: c.remote, port: c.port, trust: c.trust, proto: "http2", single: true}
+	x.since.Store(now())
+	return x
+}
+
 // track registers a connection with the sweep; forget ends that.
 func (k *core) track(c *conn) (forget func()) {
 	s := &k.shards[k.next.Add(1)%uint32(len(k.shards))]

@@ -128,6 +128,10 @@ func (c *conn) takeSmallBody() {
 // try sends the request to x.b. again: nothing was lost, another try may be made.
 func (c *conn) try(attempt int) (keep, again bool) {
 	x := &c.x
+	if c.gone.Load() {
+		x.fault = &faultClientLeft
+		return false, false
+	}
 	u := x.b.take(now(), !c.repeatable())
 	if attempt > 0 && u != nil {
 		u.Close()

@@ -1,7 +1,7 @@
 package route
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,8 +14,6 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // Config is what the router process is started with.
@@ -38,7 +36,6 @@ type server struct {
 	cfg   Config
 	core  *core
 	tls   *tls.Config
-	h2    *http2.Server
 	plain net.Listener // nil: none
 	safe  net.Listener // nil: none
 	conns sync.WaitGroup
@@ -51,7 +48,7 @@ type server struct {
 // it gets the listening sockets from it, so that no connection is refused.
 func Serve(ctx context.Context, cfg Config) error {
 	cfg = cfg.orDefaults()
-	s := &server{cfg: cfg, core: newCore(cfg), taken: make(chan struct{}), h2: &http2.Server{MaxConcurrentStreams: 250}}
+	s := &server{cfg: cfg, core: newCore(cfg), taken: make(chan struct{})}
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return fmt.Errorf("make the router's state directory: %w", err)
 	}
@@ -237,17 +234,10 @@ func (s *server) serve(nc net.Conn, secure bool) {
 	c.serve()
 }
 
-// prefixed is a connection of which some bytes have been read already.
-type prefixed struct {
-	net.Conn
-	r io.Reader
-}
-
-func (p *prefixed) Read(b []byte) (int, error) { return p.r.Read(b) }
-
-func withPrefix(nc net.Conn, first []byte) net.Conn {
+// withPrefix reads what has been read already before the rest.
+func withPrefix(nc net.Conn, first []byte) io.Reader {
 	if len(first) == 0 {
 		return nc
 	}
-	return &prefixed{Conn: nc, r: bufio.NewReader(io.MultiReader(newReader(first), nc))}
+	return io.MultiReader(bytes.NewReader(bytes.Clone(first)), nc)
 }
