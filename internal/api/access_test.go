@@ -52,6 +52,7 @@ var needs = map[string]need{
 	"EventPage": needRead, "Events": needRead,
 	"Pipelines": needRead, "CreatePipeline": needWrite, "Pipeline": needRead, "RenamePipeline": needWrite, "DestroyPipeline": needWrite,
 	"SetPipelineApp": needWrite, "RemovePipelineApp": needWrite, "Promotions": needRead, "Promote": needWrite,
+	"Schedules": needRead, "AddSchedule": needWrite, "UpdateSchedule": needWrite, "RemoveSchedule": needWrite,
 	"Drains": needRead, "AddDrain": needWrite, "RemoveDrain": needWrite,
 }
 
@@ -166,7 +167,7 @@ func (w *world) ask(t *testing.T, o *huma.Operation, c caller) int {
 	defer cancel()
 	path := strings.NewReplacer("{app}", string(f.app.ID), "{number}", "1", "{version}", "1", "{task}", f.task.Name,
 		"{process}", "web", "{host}", f.domain.Host, "{route}", string(f.route), "{user}", f.user(o), "{token}", string(f.other.ID),
-		"{key}", string(f.key.ID), "{pipeline}", string(f.pipeline), "{drain}", string(f.drain), "{certificate}", string(f.cert)).Replace(o.Path)
+		"{key}", string(f.key.ID), "{pipeline}", string(f.pipeline), "{drain}", string(f.drain), "{certificate}", string(f.cert), "{schedule}", string(f.schedule)).Replace(o.Path)
 	body, kind := f.body(o)
 	r := httptest.NewRequestWithContext(ctx, o.Method, path+f.query(o), strings.NewReader(body))
 	r.Header.Set("Content-Type", kind)
@@ -233,6 +234,8 @@ func (f *tenant) body(o *huma.Operation) (body, kind string) {
 		"Push":      stead.Source{Kind: stead.SourceImage, Image: "docker.io/library/hello:1"},
 		"Run":       stead.NewTask{Command: stead.Command{"true"}},
 		"Exec":      stead.ExecCommand{Args: []string{"true"}},
+
+		"AddSchedule": stead.NewSchedule{Cron: "@daily", Command: stead.Command{"true"}}, "UpdateSchedule": stead.SchedulePatch{Paused: new(true)},
 
 		"AddDrain": stead.NewDrain{URL: "syslog://logs.example.com/" + fresh},
 

@@ -66,7 +66,7 @@ func build(c Config) (*server, *http.ServeMux) {
 	s.api = humago.New(mux, s.describe())
 	s.api.UseMiddleware(s.authenticate, s.replay)
 	for _, register := range []func(*server){people, credentials, orgs, pipelines, apps, config, processes, domains, routes, certificates, drains,
-		builds, releases, output, tasks, events, status} {
+		builds, releases, output, tasks, schedules, events, status} {
 		register(s)
 	}
 	s.finishDocument()

@@ -97,6 +97,7 @@ type tenant struct {
 	task         stead.Task
 	pipeline     stead.ID
 	drain        stead.ID
+	schedule     stead.ID
 	behind       stead.ID // an app behind the first one, in the pipeline
 	key          stead.SSHKey
 	other        stead.Token // of the one who asks
@@ -159,6 +160,9 @@ func (w *world) deploy(t *testing.T, f *tenant) {
 	d, err := w.p.AddDrain(w.admin, ref, stead.NewDrain{URL: "https://user:secret@logs.example.com/"})
 	check(t, err)
 	f.drain = d.ID
+	sc, err := w.p.AddSchedule(w.admin, ref, stead.NewSchedule{Cron: "@yearly", Command: stead.Command{"true"}})
+	check(t, err)
+	f.schedule = sc.ID
 	f.task, err = w.p.Run(w.admin, ref, platform.NewTask{Command: stead.Command{"true"}, Attached: true})
 	check(t, err)
 }

@@ -21,7 +21,7 @@ var taskGrammar = regexp.MustCompile(`^(run|release)\.\d+$`)
 func taskName(s string) bool { return taskGrammar.MatchString(s) }
 
 func (sh *shell) runCommands() []*cobra.Command {
-	return []*cobra.Command{sh.runCommand(), sh.execCommand(), sh.tasksCommand()}
+	return []*cobra.Command{sh.runCommand(), sh.execCommand(), sh.tasksCommand(), sh.schedulesCommand()}
 }
 
 func (sh *shell) runCommand() *cobra.Command {

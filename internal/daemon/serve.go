@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"time"
+	_ "time/tzdata" // schedules have zones, also on machines without the list
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -146,7 +147,8 @@ func (h *house) open(ctx context.Context) (err error) {
 		return err
 	}
 	drains := &converge.Drains{Platform: h.p, Logs: h.logs, Guard: guard, Logger: h.log}
-	h.loops = append(h.loops, loops.Run, h.git.Run, h.pumpLines, drains.Run, h.certs.Run)
+	schedules := &converge.Schedules{Platform: h.p, Logger: h.log}
+	h.loops = append(h.loops, loops.Run, h.git.Run, h.pumpLines, drains.Run, schedules.Run, h.certs.Run)
 	return nil
 }
 

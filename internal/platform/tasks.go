@@ -50,28 +50,32 @@ func (p *Platform) Run(ctx context.Context, ref string, n NewTask) (out stead.Ta
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(checkCommand(n.Command), n.Env.Check()); err != nil {
-			return err
-		}
-		if err := w.roomForTask(a); err != nil {
-			return err
-		}
-		if a.LiveID == "" {
-			return stead.Precondition("the app has no release that serves, so there is nothing to run", "push it first")
-		}
-		if n.Size, err = w.taskSize(a, n.Size); err != nil {
-			return err
-		}
-		a.Tasks++
-		if err := w.SaveApp(a); err != nil {
-			return err
-		}
-		t := stead.Task{Name: fmt.Sprintf("%s.%d", stead.ProcessRun, a.Tasks), Release: a.Release, Command: n.Command,
-			Attached: n.Attached, TTY: n.TTY, Env: n.Env, Size: n.Size}
-		out, err = w.newTask(a, t, a.LiveID)
+		out, err = w.startTask(&a, n)
 		return err
 	})
 	return out, err
+}
+
+// startTask makes a one-off task of the release that serves.
+func (w *work) startTask(a *store.App, n NewTask) (t stead.Task, err error) {
+	if err := errors.Join(checkCommand(n.Command), n.Env.Check()); err != nil {
+		return t, err
+	}
+	if err := w.roomForTask(*a); err != nil {
+		return t, err
+	}
+	if a.LiveID == "" {
+		return t, stead.Precondition("the app has no release that serves, so there is nothing to run", "push it first")
+	}
+	if n.Size, err = w.taskSize(*a, n.Size); err != nil {
+		return t, err
+	}
+	a.Tasks++
+	if err := w.SaveApp(*a); err != nil {
+		return t, err
+	}
+	return w.newTask(*a, stead.Task{Name: fmt.Sprintf("%s.%d", stead.ProcessRun, a.Tasks), Release: a.Release, Command: n.Command,
+		Attached: n.Attached, TTY: n.TTY, Env: n.Env, Size: n.Size}, a.LiveID)
 }
 
 func (w *work) roomForTask(a store.App) error {

@@ -7,12 +7,13 @@ type Topic string
 
 // The topics.
 const (
-	TopicBuilds Topic = "builds"
-	TopicApps   Topic = "apps" // intent of an app changed
-	TopicTasks  Topic = "tasks"
-	TopicDrains Topic = "drains" // a drain came or went
-	TopicTLS    Topic = "tls"    // domains, certificates, challenges
-	TopicEvents Topic = "events" // anything happened
+	TopicBuilds    Topic = "builds"
+	TopicApps      Topic = "apps" // intent of an app changed
+	TopicTasks     Topic = "tasks"
+	TopicDrains    Topic = "drains"    // a drain came or went
+	TopicTLS       Topic = "tls"       // domains, certificates, challenges
+	TopicEvents    Topic = "events"    // anything happened
+	TopicSchedules Topic = "schedules" // a schedule came or changed
 
 	topicInstances Topic = "instances" // an observation changed
 	topicDone      Topic = "done"      // a change was carried out

@@ -104,13 +104,13 @@ func cmdCopy(ts *testscript.TestScript, args []string) {
 }
 
 // cmdAwait is "await TEXT COMMAND ...": runs the command until its output has
-// the text, for half a minute at most.
+// the text, for 90 seconds at most.
 func cmdAwait(ts *testscript.TestScript, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: await TEXT COMMAND [ARG ...]")
 	}
 	var out string
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		_ = ts.Exec(args[1], args[2:]...)
 		if out = ts.ReadFile("stdout"); strings.Contains(out, args[0]) {
 			return
