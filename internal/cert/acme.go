@@ -92,7 +92,7 @@ func (a *ACME) Obtain(ctx context.Context, account Account, p Presenter, names .
 		return Pair{}, err
 	}
 	c := acmez.Client{Client: a.client(), ChallengeSolvers: a.solvers(p)}
-	acct := acme.Account{Location: account.URL, PrivateKey: accountKey, TermsOfServiceAgreed: true}
+	acct := acme.Account{Status: acme.StatusValid, Location: account.URL, PrivateKey: accountKey, TermsOfServiceAgreed: true}
 	got, err := c.ObtainCertificateForSANs(ctx, acct, key, names)
 	if err != nil {
 		return Pair{}, a.failed("obtain a certificate for "+strings.Join(names, ", "), err)

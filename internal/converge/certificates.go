@@ -65,15 +65,16 @@ type Certificates struct {
 	d    CertificateDeps
 	plan planSettings
 
-	mu        sync.Mutex // one turn at a time
-	authority *cert.Authority
-	leaves    map[string]leaf // signed by the internal authority, by first name
-	rev       string          // of the state that was last read
-	looked    time.Time
-	digest    string // of the set that was last given
-	told      time.Time
-	api       atomic.Pointer[tls.Certificate]
-	state     atomic.Pointer[platform.TLSState] // the last that was read
+	mu          sync.Mutex // one turn at a time
+	registering sync.Mutex
+	authority   *cert.Authority
+	leaves      map[string]leaf // signed by the internal authority, by first name
+	rev         string          // of the state that was last read
+	looked      time.Time
+	digest      string // of the set that was last given
+	told        time.Time
+	api         atomic.Pointer[tls.Certificate]
+	state       atomic.Pointer[platform.TLSState] // the last that was read
 }
 
 type leaf struct {

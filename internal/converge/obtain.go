@@ -63,7 +63,9 @@ func (c *Certificates) obtain(ctx context.Context, due stead.Certificate) {
 }
 
 func (c *Certificates) attempt(ctx context.Context, names []string) (cert.Pair, error) {
+	c.registering.Lock() // so that a first start makes one account, not four
 	account, err := c.d.Platform.ACMEAccount(ctx, c.d.ACME.Directory, func() (cert.Account, error) { return c.d.ACME.Register(ctx) })
+	c.registering.Unlock()
 	if err != nil {
 		return cert.Pair{}, err
 	}
