@@ -56,6 +56,7 @@ type Config struct {
 	ACMEDNSKey string // file with its TSIG key, as tsig-keygen writes it
 	TLSMin     string // least TLS version for every host: "1.2" or "1.3"
 	APITLS     string // "off" or "on": TLS on the API's listener
+	RouterUser string // whom the router becomes once its sockets are bound: a name, a number, or "root"
 }
 
 // setting ties the three names of one setting together.
@@ -94,6 +95,7 @@ func (c *Config) settings() []setting {
 		{"acme-dns", "host:port of the zones' primary name server, to prove names by DNS-01 with updates (RFC 2136); empty: HTTP-01 and TLS-ALPN-01", text{&c.ACMEDNS}},
 		{"acme-dns-key", "file with the TSIG key of these updates, as tsig-keygen writes it", text{&c.ACMEDNSKey}},
 		{"tls-min", "least TLS version for every host: 1.2 or 1.3", text{&c.TLSMin}},
+		{"router-user", "user that the router becomes once its sockets are bound: a name or a number; root: it keeps its rights", text{&c.RouterUser}},
 		{"api-tls", "TLS on the API's listener: on or off", text{&c.APITLS}},
 		{"log-level", "debug, info, warn or error", text{&c.LogLevel}},
 	}
@@ -136,7 +138,7 @@ func (v boolean) Set(s string) error {
 func Defaults() Config {
 	return Config{
 		Data: "/var/lib/stead", Domain: "stead.localhost", HTTP: ":8080", HTTPS: ":8443", API: "127.0.0.1:7800", SSH: ":2222",
-		Engine: "containerd", StackCache: "/var/cache/stead", Builds: 2, BuildMem: 4096, LogLevel: "info", ACME: "off", TLSMin: "1.2", APITLS: "off",
+		Engine: "containerd", StackCache: "/var/cache/stead", Builds: 2, BuildMem: 4096, LogLevel: "info", ACME: "off", TLSMin: "1.2", APITLS: "off", RouterUser: "stead-router",
 	}
 }
 

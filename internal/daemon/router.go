@@ -24,6 +24,9 @@ func router(ctx context.Context, c Config, log *slog.Logger) error {
 		return err
 	}
 	cfg.Sealer = keys
+	if cfg.User, err = c.routerIdentity(); err != nil {
+		return err
+	}
 	return route.Serve(ctx, cfg)
 }
 

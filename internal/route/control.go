@@ -3,6 +3,7 @@ package route
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -78,9 +79,9 @@ func (s *server) putTable(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	if err := save(s.tableFile(), &t); err != nil {
+	if err := s.save(&t); err != nil {
 		s.cfg.Log.Error("table not saved", "error", err)
-		if err := os.Remove(s.tableFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.state.Remove(tableFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			// A restart would serve addresses of the old table that are given up.
 			writeError(w, stead.Unavailable("the router can neither save its table nor remove the old one", "make room in its state directory", err))
 			return
@@ -148,28 +149,31 @@ type savedTable struct {
 	Boot string `json:"boot"`
 }
 
+const bootFile = "/proc/sys/kernel/random/boot_id"
+
 // bootID tells the boots of the machine apart; "" where nothing does.
 func bootID() string {
-	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	b, _ := os.ReadFile(bootFile)
 	return string(bytes.TrimSpace(b))
 }
 
 // save writes the table so that a crash leaves the old or the new one.
-func save(path string, t *Table) error {
+func (s *server) save(t *Table) error {
 	b, err := json.Marshal(savedTable{t, bootID()})
 	if err != nil {
 		return err
 	}
-	return replace(path, b)
+	return s.replace(tableFile, b)
 }
 
-// replace writes a file of mode 0600, whole or not at all.
-func replace(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "new-*")
+// replace writes a file of the state directory, mode 0600, whole or not at all.
+func (s *server) replace(name string, b []byte) error {
+	tmp := "new-" + rand.Text()
+	f, err := s.state.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer s.state.Remove(tmp)
 	_, err = f.Write(b)
 	if err == nil {
 		err = f.Sync()
@@ -178,7 +182,7 @@ func replace(path string, b []byte) error {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = s.state.Rename(tmp, name)
 	}
 	return err
 }

@@ -35,7 +35,7 @@ func (s *server) giveAway(ln *net.UnixListener) {
 }
 
 func (s *server) hand(c *net.UnixConn) error {
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(handLimit))
 	var names []string
 	var fds []int
 	for name, ln := range map[string]net.Listener{"http": s.plain, "https": s.safe} {
@@ -71,30 +71,40 @@ func (s *server) hand(c *net.UnixConn) error {
 	return nil
 }
 
-// takeOver gets the listeners of the router that runs on the socket.
-func takeOver(socket string) (map[string]net.Listener, error) {
+// takeOver gets the listeners of the router that runs on the socket. It goes on
+// serving them until confirm is called; when the successor fails before that,
+// nothing has happened.
+func takeOver(socket string) (got map[string]net.Listener, confirm func() error, err error) {
 	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket + ".next", Net: "unix"})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
-	b, oob := make([]byte, 256), make([]byte, syscall.CmsgSpace(4*4))
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
+	c.SetDeadline(time.Now().Add(handLimit))
+	b, oob := make([]byte, 4096), make([]byte, syscall.CmsgSpace(4*maxListeners))
 	n, on, _, _, err := c.ReadMsgUnix(b, oob)
 	if err != nil {
-		return nil, fmt.Errorf("receive listeners: %w", err)
+		return nil, nil, fmt.Errorf("receive listeners: %w", err)
 	}
 	var names []string
 	if err := json.Unmarshal(b[:n], &names); err != nil {
-		return nil, fmt.Errorf("receive listeners: %w", err)
+		return nil, nil, fmt.Errorf("receive listeners: %w", err)
 	}
-	got, err := listeners(names, oob[:on])
-	if err != nil {
-		return nil, err
+	if got, err = listeners(names, oob[:on]); err != nil {
+		return nil, nil, err
 	}
-	_, err = c.Write([]byte("ok"))
-	return got, err
+	return got, func() error { defer c.Close(); _, err := c.Write([]byte("ok")); return err }, nil
 }
+
+// Limits of a hand-over.
+const (
+	handLimit    = 10 * time.Second
+	maxListeners = 250 // descriptors in one message (unix(7): 253)
+)
 
 func listeners(names []string, oob []byte) (map[string]net.Listener, error) {
 	var fds []int

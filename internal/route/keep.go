@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"os"
-	"path/filepath"
 
 	"github.com/steadpaas/stead"
 )
@@ -20,9 +18,11 @@ type Sealer interface {
 // certificatesAAD binds what is sealed to its purpose.
 var certificatesAAD = []byte("router/certificates")
 
-func (s *server) certificatesFile() string {
-	return filepath.Join(s.cfg.StateDir, "certificates.sealed")
-}
+// Files of the state directory.
+const (
+	tableFile        = "table.json"
+	certificatesFile = "certificates.sealed"
+)
 
 func (s *server) putCertificates(w http.ResponseWriter, r *http.Request) {
 	var c Certificates
@@ -53,7 +53,7 @@ func (s *server) saveCertificates(c *Certificates) error {
 	if b, err = s.cfg.Sealer.Seal(b, certificatesAAD); err != nil {
 		return err
 	}
-	return replace(s.certificatesFile(), b)
+	return s.replace(certificatesFile, b)
 }
 
 // loadCertificates serves the saved ones, if there are.
@@ -61,7 +61,7 @@ func (s *server) loadCertificates() error {
 	if s.cfg.Sealer == nil {
 		return nil
 	}
-	b, err := os.ReadFile(s.certificatesFile())
+	b, err := s.state.ReadFile(certificatesFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

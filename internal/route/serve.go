@@ -26,6 +26,7 @@ type Config struct {
 	MaxConns int            // client connections; 0: 20 000
 	Drain    time.Duration  // given to requests in flight at the end; 30 s
 	Sockets  time.Duration  // given to upgraded connections after a successor took over; 1 h
+	User     *Identity      // becomes it once the sockets are bound; nil: stays who it is
 	Limits   Limits
 	Log      *slog.Logger
 	Sealer   Sealer // for the keys that the router keeps for its own restart; nil: it keeps none
@@ -40,6 +41,9 @@ type server struct {
 	safe  net.Listener // nil: none
 	conns sync.WaitGroup
 	taken chan struct{} // closed when a successor has the listeners
+
+	state   *os.Root
+	confirm func() error // tells the predecessor that its listeners are served; nil: there is none
 }
 
 // Serve runs the router until ctx ends or a successor takes its listeners over;
@@ -52,12 +56,18 @@ func Serve(ctx context.Context, cfg Config) error {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return fmt.Errorf("make the router's state directory: %w", err)
 	}
+	state, err := os.OpenRoot(cfg.StateDir) // reached later as another user, who may not pass the directories above
+	if err != nil {
+		return fmt.Errorf("open the router's state directory: %w", err)
+	}
+	defer state.Close()
+	s.state = state
 	key, err := stickyKey(filepath.Join(cfg.StateDir, "sticky.key"))
 	if err != nil {
 		return err
 	}
 	s.core.table.Load().key = key // nothing is served yet
-	if err := s.core.load(s.tableFile()); err != nil {
+	if err := s.core.load(filepath.Join(cfg.StateDir, tableFile)); err != nil {
 		cfg.Log.Warn("last table not usable", "error", err)
 	}
 	if err := s.loadCertificates(); err != nil {
@@ -85,13 +95,16 @@ func (c Config) orDefaults() Config {
 	return c
 }
 
-func (s *server) tableFile() string { return filepath.Join(s.cfg.StateDir, "table.json") }
-
 // listen takes the listeners of a running router over, or opens them.
 func (s *server) listen(ctx context.Context) error {
-	inherited, err := takeOver(s.cfg.Socket)
+	inherited, err := activated(os.Getenv, os.Getpid())
 	if err != nil {
-		s.cfg.Log.Info("no router to take over from", "reason", err.Error())
+		return err
+	}
+	if inherited == nil {
+		if inherited, s.confirm, err = takeOver(s.cfg.Socket); err != nil {
+			s.cfg.Log.Info("no router to take over from", "reason", err.Error())
+		}
 	}
 	if s.plain, err = open(ctx, s.cfg.HTTP, inherited["http"]); err != nil {
 		return err
@@ -125,6 +138,14 @@ func (s *server) run(ctx context.Context) error {
 		return err
 	}
 	defer control.Close()
+	if err := s.confine(); err != nil {
+		return err
+	}
+	if s.confirm != nil {
+		if err := s.confirm(); err != nil {
+			s.cfg.Log.Warn("the predecessor was not told", "error", err)
+		}
+	}
 	fail := make(chan error, 2)
 	var accepting sync.WaitGroup
 	for _, ln := range []net.Listener{s.plain, s.safe} {
