@@ -66,6 +66,10 @@ var appUseCases = map[string]attempt{
 		_, err := s.ReleaseConfig(ctx, s.app.Name, 1)
 		return err
 	}},
+	"Authorize": {stead.ActSecret, func(ctx context.Context, s *scene) error {
+		_, err := s.Authorize(ctx, s.app.Name, stead.ActSecret)
+		return err
+	}},
 	"Collaborators": {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Collaborators(ctx, s.app.Name); return err }},
 	"SetCollaborator": {stead.ActAdmin, func(ctx context.Context, s *scene) error {
 		_, err := s.SetCollaborator(ctx, s.app.Name, adminEmail, stead.RoleAuditor)

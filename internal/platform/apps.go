@@ -220,6 +220,19 @@ func (p *Platform) App(ctx context.Context, ref string) (out stead.App, err erro
 	return out, err
 }
 
+// Authorize returns an app if the actor may act on it, for what begins now and
+// acts later.
+func (p *Platform) Authorize(ctx context.Context, ref string, act stead.Action) (out stead.App, err error) {
+	err = p.view(ctx, func(w *work) error {
+		a, err := w.app(ref, act)
+		if err == nil {
+			out = p.show(a)
+		}
+		return err
+	})
+	return out, err
+}
+
 // UpdateApp renames an app, which moves its domain under the platform's, or
 // turns its maintenance mode on or off.
 func (p *Platform) UpdateApp(ctx context.Context, ref string, patch AppPatch) (out stead.App, err error) {

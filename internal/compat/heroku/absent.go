@@ -41,10 +41,11 @@ func missing(noun, parameter string) func(*call) (any, error) {
 // Reasons that many routes share.
 const (
 	whyServices  = "services are not offered through this API yet"
-	whyPipelines = "pipelines and review apps are not offered through this API yet"
+	whyReviews   = "review apps and app.json are not offered through this API yet"
+	whyMoves     = "a pipeline stays in its org"
 	whyWebhooks  = "webhooks are not offered through this API yet"
-	whyDrains    = "log drains are not offered through this API yet"
-	whyTests     = "test runs are not offered yet"
+	whyTelemetry = "there are no telemetry drains; drain the log"
+	whyTests     = "test runs are not offered through this API yet"
 	whyBills     = "Stead sends no bills"
 	whyCompany   = "an enterprise account is the whole platform; its administrators use stead"
 	whyNetworks  = "a space has no network of its own: each app has"
@@ -59,7 +60,7 @@ const (
 
 func absentRoutes() []route {
 	var out []route
-	for _, g := range [][]route{serviceRoutes(), pipelineRoutes(), webhookRoutes(), drainRoutes(), billRoutes(), companyRoutes(), networkRoutes(), personRoutes()} {
+	for _, g := range [][]route{serviceRoutes(), reviewRoutes(), webhookRoutes(), billRoutes(), companyRoutes(), networkRoutes(), personRoutes()} {
 		out = append(out, g...)
 	}
 	return out
@@ -102,43 +103,28 @@ func serviceRoutes() []route {
 	}
 }
 
-func pipelineRoutes() []route {
-	const p, pc = "/pipelines/{pipeline}", "/pipeline-couplings"
+func reviewRoutes() []route {
+	const p = "/pipelines/{pipeline}"
 	return []route{
-		empty("/pipelines", "pipeline: list", (*call).noneAtAll), lack("POST", "/pipelines", "pipeline: create", whyPipelines),
-		empty(p, "pipeline: info", missing("pipeline", "pipeline")), lack("PATCH", p, "pipeline: update", whyPipelines), lack("DELETE", p, "pipeline: delete", whyPipelines),
-		empty(pc, "pipeline coupling: list", (*call).noneAtAll), lack("POST", pc, "pipeline coupling: create", whyPipelines),
-		empty(pc+"/{coupling}", "pipeline coupling: info", missing("pipeline_coupling", "coupling")),
-		lack("PATCH", pc+"/{coupling}", "pipeline coupling: update", whyPipelines), lack("DELETE", pc+"/{coupling}", "pipeline coupling: delete", whyPipelines),
-		empty(p+pc, "pipeline coupling: list by pipeline", missing("pipeline", "pipeline")), empty("/users/~"+pc, "pipeline coupling: list by user", (*call).noneAtAll),
-		empty("/teams/{team}"+pc, "pipeline coupling: list by team", (*call).noneOfTeam),
-		empty("/apps/{app}"+pc, "pipeline coupling: info by app", (*call).noCoupling),
-		empty(p+"/latest-builds", "pipeline build: list", missing("pipeline", "pipeline")), empty(p+"/latest-deployments", "pipeline deployment: list", missing("pipeline", "pipeline")),
-		empty(p+"/latest-releases", "pipeline release: list", missing("pipeline", "pipeline")), empty(p+"/pipeline-stack", "pipeline stack: info", missing("pipeline", "pipeline")),
-		empty(p+"/stage/{stage}/config-vars", "pipeline config vars: info", missing("pipeline", "pipeline")),
-		lack("PATCH", p+"/stage/{stage}/config-vars", "pipeline config vars: update", whyPipelines),
-		lack("POST", "/pipeline-promotions", "pipeline promotion: create", whyPipelines),
-		empty("/pipeline-promotions/{promotion}", "pipeline promotion: info", missing("pipeline_promotion", "promotion")),
-		empty("/pipeline-promotions/{promotion}/promotion-targets", "pipeline promotion target: list", missing("pipeline_promotion", "promotion")),
-		lack("POST", "/pipeline-transfers", "pipeline transfer: create", whyPipelines),
-		lack("POST", "/review-apps", "review app: create", whyPipelines), empty("/review-apps/{review}", "review app: info", missing("review_app", "review")),
-		lack("DELETE", "/review-apps/{review}", "review app: delete", whyPipelines), empty("/apps/{app}/review-app", "review app: info by app", (*call).noReviewApp),
-		empty(p+"/review-apps", "review app: list", missing("pipeline", "pipeline")),
-		lack("POST", p+"/review-app-config", "review app config: enable", whyPipelines), empty(p+"/review-app-config", "review app config: info", missing("pipeline", "pipeline")),
-		lack("PATCH", p+"/review-app-config", "review app config: update", whyPipelines), lack("DELETE", p+"/review-app-config", "review app config: delete", whyPipelines),
-		lack("POST", "/app-setups", "app setup: create", whyPipelines), empty("/app-setups/{setup}", "app setup: info", missing("app_setup", "setup")),
+		lack("GET", p+"/stage/{stage}/config-vars", "pipeline config vars: info", whyTests),
+		lack("PATCH", p+"/stage/{stage}/config-vars", "pipeline config vars: update", whyTests),
+		lack("POST", "/pipeline-transfers", "pipeline transfer: create", whyMoves),
+		lack("POST", "/review-apps", "review app: create", whyReviews), empty("/review-apps/{review}", "review app: info", missing("review_app", "review")),
+		lack("DELETE", "/review-apps/{review}", "review app: delete", whyReviews), empty("/apps/{app}/review-app", "review app: info by app", (*call).noReviewApp),
+		empty(p+"/review-apps", "review app: list", (*call).noneOfPipeline),
+		lack("POST", p+"/review-app-config", "review app config: enable", whyReviews), empty(p+"/review-app-config", "review app config: info", missing("review_app_config", "pipeline")),
+		lack("PATCH", p+"/review-app-config", "review app config: update", whyReviews), lack("DELETE", p+"/review-app-config", "review app config: delete", whyReviews),
+		lack("POST", "/app-setups", "app setup: create", whyReviews), empty("/app-setups/{setup}", "app setup: info", missing("app_setup", "setup")),
 		lack("POST", "/test-runs", "test run: create", whyTests), empty("/test-runs/{run}", "test run: info", missing("test_run", "run")),
 		lack("PATCH", "/test-runs/{run}", "test run: update", whyTests), empty("/test-runs/{run}/test-cases", "test case: list", missing("test_run", "run")),
-		empty("/test-runs/{run}/test-nodes", "test node: list", missing("test_run", "run")), empty(p+"/test-runs", "test run: list", missing("pipeline", "pipeline")),
-		empty(p+"/test-runs/{number}", "test run: info by pipeline", missing("pipeline", "pipeline")),
+		empty("/test-runs/{run}/test-nodes", "test node: list", missing("test_run", "run")), empty(p+"/test-runs", "test run: list", (*call).noneOfPipeline),
+		empty(p+"/test-runs/{number}", "test run: info by pipeline", missing("test_run", "number")),
 	}
 }
 
-func (c *call) noCoupling() (any, error) {
-	if _, err := c.p.App(c.ctx, c.app()); err != nil {
-		return nil, err
-	}
-	return nil, stead.NotFound("pipeline_coupling", "of this app")
+func (c *call) noneOfPipeline() (any, error) {
+	_, err := c.pipeline()
+	return []object{}, err
 }
 
 func (c *call) noReviewApp() (any, error) {
@@ -163,18 +149,6 @@ func webhookRoutes() []route {
 			empty(at.path+"/webhook-deliveries/{delivery}", at.title+" delivery: info", missing("webhook_delivery", "delivery")))
 	}
 	return out
-}
-
-func drainRoutes() []route {
-	const d, t = "/apps/{app}/log-drains", "/telemetry-drains"
-	return []route{
-		empty(d, "log drain: list", (*call).noneOfApp), lack("POST", d, "log drain: create", whyDrains), empty(d+"/{drain}", "log drain: info", missing("drain", "drain")),
-		lack("DELETE", d+"/{drain}", "log drain: delete", whyDrains), empty("/addons/{addon}/log-drains", "log drain: list by add-on", missing("add_on", "addon")),
-		lack("PUT", "/addons/{addon}/log-drains/{drain}", "log drain: update", whyDrains),
-		lack("POST", t, "telemetry drain: create", whyDrains), empty("/apps/{app}"+t, "telemetry drain: list by app", (*call).noneOfApp),
-		empty("/spaces/{space}"+t, "telemetry drain: list by space", (*call).noneOfSpace), empty(t+"/{drain}", "telemetry drain: info", missing("drain", "drain")),
-		lack("PATCH", t+"/{drain}", "telemetry drain: update", whyDrains), lack("DELETE", t+"/{drain}", "telemetry drain: delete", whyDrains),
-	}
 }
 
 func billRoutes() []route {

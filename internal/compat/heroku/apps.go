@@ -58,8 +58,9 @@ func (c *call) showApp(a stead.App) object {
 // detail is an app with what its release says of it.
 func (c *call) detail(a stead.App) (object, error) {
 	o := c.showApp(a)
-	if a.Release == 0 {
-		return o, nil
+	acm, err := c.acm(a)
+	if o["acm"] = acm; err != nil || a.Release == 0 {
+		return o, err
 	}
 	r, err := c.p.Release(c.ctx, string(a.ID), 0)
 	if err != nil {

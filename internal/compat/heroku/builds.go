@@ -180,6 +180,9 @@ func (c *call) createBuild() (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
+	if _, err := c.p.Authorize(c.ctx, c.app(), stead.ActWrite); err != nil {
+		return nil, err // before anything is said of the source
+	}
 	src, err := c.uploaded(in.SourceBlob.URL)
 	if err != nil {
 		return nil, err

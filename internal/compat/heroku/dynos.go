@@ -184,6 +184,9 @@ func (c *call) runInside() (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
+	if _, err := c.p.Authorize(c.ctx, c.app(), stead.ActWrite); err != nil {
+		return nil, err
+	}
 	d, err := c.dyno()
 	if err != nil {
 		return nil, err

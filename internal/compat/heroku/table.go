@@ -34,7 +34,7 @@ func (r route) absent() error {
 func routes() []route {
 	return slices.Concat(accountRoutes(), keyRoutes(), oauthRoutes(), appRoutes(), configRoutes(), formationRoutes(), dynoRoutes(),
 		logRoutes(), releaseRoutes(), buildRoutes(), domainRoutes(), certificateRoutes(), featureRoutes(), placeRoutes(), teamRoutes(), spaceRoutes(),
-		collaboratorRoutes(), absentRoutes())
+		collaboratorRoutes(), pipelineRoutes(), drainRoutes(), absentRoutes())
 }
 
 // table finds routes. A literal segment goes before a parameter, from left to right.

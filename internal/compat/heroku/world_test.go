@@ -2,11 +2,17 @@ package heroku
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -29,6 +35,7 @@ const password = "correct horse battery"
 
 // world is a platform on SQLite with the fake engine, and no loops.
 type world struct {
+	t      *testing.T
 	p      *platform.Platform
 	h      http.Handler
 	admin  context.Context
@@ -68,7 +75,7 @@ func newWorld(t *testing.T) *world {
 		Sources: sources{}, Logger: log, Settings: platform.Settings{APIURL: "http://127.0.0.1:7800"}})
 	token, err := p.Bootstrap(t.Context(), "root@example.com", password)
 	check(t, err)
-	w := &world{p: p, h: New(Config{Platform: p, URL: "http://127.0.0.1:7800", Logger: log}), secret: token.Secret, people: map[string]string{}}
+	w := &world{t: t, p: p, h: New(Config{Platform: p, URL: "http://127.0.0.1:7800", Logger: log}), secret: token.Secret, people: map[string]string{}}
 	w.admin = w.as(t, token.Secret)
 	return w
 }
@@ -85,7 +92,11 @@ type tenant struct {
 	token, org, space string
 	app               stead.App
 	build, key, auth  stead.ID
-	task, victim      string
+	victim            string
+	pipeline, drain   stead.ID
+	promotion         stead.ID
+	cert              stead.ID
+	staging           stead.App
 }
 
 func fresh() string { return "t" + strings.ReplaceAll(string(stead.NewID(time.Now()))[20:], "-", "") }
@@ -111,12 +122,49 @@ func (w *world) tenant(t *testing.T) *tenant {
 	check(t, err)
 	_, err = w.p.AddDomain(w.admin, string(f.app.ID), f.org+".example.org")
 	check(t, err)
+	f.staging, err = w.p.CreateApp(w.admin, platform.NewApp{Name: "p" + f.org, Org: f.org})
+	check(t, err)
+	w.pipeline(t, f)
+	d, err := w.p.AddDrain(w.admin, string(f.app.ID), stead.NewDrain{URL: "https://logs.example.com/" + f.org})
+	check(t, err)
+	c, err := w.p.AddCertificate(w.admin, string(f.app.ID), certificate(t, f.org+".example.org"))
+	check(t, err)
+	f.drain, f.cert = d.ID, c.ID
 	k, err := w.p.AddSSHKey(w.admin, newKey())
 	check(t, err)
 	a, err := w.p.CreateToken(w.admin, "other", stead.ScopeAll, time.Hour)
 	check(t, err)
 	f.key, f.auth = k.ID, a.ID
 	return f
+}
+
+// pipeline makes one of the app and another, and promotes.
+func (w *world) pipeline(t *testing.T, f *tenant) {
+	t.Helper()
+	p, err := w.p.CreatePipeline(w.admin, f.org, f.org)
+	check(t, err)
+	_, err = w.p.SetPipelineApp(w.admin, string(p.ID), string(f.app.ID), stead.StageStaging)
+	check(t, err)
+	_, err = w.p.SetPipelineApp(w.admin, string(p.ID), string(f.staging.ID), stead.StageProduction)
+	check(t, err)
+	made, err := w.p.Promote(w.admin, string(p.ID), stead.NewPromotion{From: string(f.app.ID)})
+	check(t, err)
+	f.pipeline, f.promotion = p.ID, made.ID
+}
+
+// certificate makes one of a host that signed itself.
+func certificate(t *testing.T, host string) stead.NewCertificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(t, err)
+	like := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, like, like, &key.PublicKey, key)
+	check(t, err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	check(t, err)
+	return stead.NewCertificate{Chain: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		Key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))}
 }
 
 // person makes a user, once, and returns the address.
@@ -177,7 +225,8 @@ func (f *tenant) path(r route) string {
 	known := map[string]string{"app": string(f.app.ID), "user": "~", "key": string(f.key), "token": string(f.auth), "type": "web", "dyno": "web.1",
 		"release": "1", "slug": string(f.build), "build": string(f.build), "domain": f.org + ".example.org", "team": f.org, "space": f.space,
 		"member": f.victim, "collaborator": f.victim, "region": stead.DefaultName, "size": "Standard-1X", "stack": stackName, "feature": "preboot",
-		"generation": "cedar"}
+		"generation": "cedar", "pipeline": string(f.pipeline), "drain": string(f.drain), "endpoint": string(f.cert), "promotion": string(f.promotion),
+		"coupling": idOf("coupling", string(f.pipeline), string(f.app.ID))}
 	segments := strings.Split(r.Path, "/")
 	for i, s := range segments {
 		if name := parameter(s); name != "" {
@@ -226,6 +275,10 @@ func (w *world) send(method, path, body, token string, header http.Header) *http
 
 // body is a valid body for the routes that want one.
 func (w *world) body(r route, f *tenant) any {
+	cert := func(host string) object {
+		c := certificate(w.t, host)
+		return object{"certificate_chain": c.Chain, "private_key": c.Key}
+	}
 	web := object{"type": "web", "quantity": "+1", "size": "Standard-2X"}
 	bodies := map[string]any{
 		"PATCH /account": object{"name": "Ada"}, "PATCH /users/{user}": object{"name": "Ada"}, "POST /account/keys": object{"public_key": newKey()},
@@ -244,6 +297,13 @@ func (w *world) body(r route, f *tenant) any {
 		"POST /spaces":                           object{"name": fresh(), "team": f.org},
 		"PATCH /spaces/{space}/members/{member}": object{"permissions": []object{{"name": "create_apps"}}},
 		"POST /apps/{app}/collaborators":         object{"user": f.victim}, "POST /teams/apps/{app}/collaborators": object{"user": f.victim, "permissions": []string{"view", "deploy"}},
+		"POST /pipelines": object{"name": fresh(), "owner": object{"id": f.org, "type": "team"}}, "PATCH /pipelines/{pipeline}": object{"name": fresh()},
+		"POST /pipeline-couplings":             object{"app": f.staging.ID, "pipeline": f.pipeline, "stage": "staging"},
+		"PATCH /pipeline-couplings/{coupling}": object{"stage": "production"},
+		"POST /pipeline-promotions": object{"pipeline": object{"id": f.pipeline}, "source": object{"app": object{"id": f.app.ID}},
+			"targets": []object{{"app": object{"id": f.staging.ID}}}},
+		"POST /apps/{app}/log-drains": object{"url": "https://logs.example.com/" + fresh()}, "POST /apps/{app}/sni-endpoints": cert(f.org + ".example.org"),
+		"PATCH /apps/{app}/sni-endpoints/{endpoint}": cert(f.org + ".example.org"), "PATCH /apps/{app}/domains/{domain}": object{"sni_endpoint": f.cert},
 		"PATCH /teams/apps/{app}/collaborators/{collaborator}": object{"permissions": []string{"view"}},
 	}
 	if r.Method+" "+r.Path == "POST /apps/{app}/builds" {
