@@ -17,6 +17,12 @@ func (c *Client) UploadSource(ctx context.Context, app string, archive io.Reader
 		body: io.NopCloser(archive), header: http.Header{"Content-Type": {"application/gzip"}}})
 }
 
+// Explain tells what a tar.gz tree is and asks for, without building it.
+func (c *Client) Explain(ctx context.Context, archive io.Reader) (stead.Explanation, error) {
+	return do[stead.Explanation](ctx, c, call{method: http.MethodPost, path: path("explain"),
+		body: io.NopCloser(archive), header: http.Header{"Content-Type": {"application/gzip"}}})
+}
+
 // Push queues a build of an uploaded source or of an image.
 func (c *Client) Push(ctx context.Context, app string, src stead.Source) (stead.Build, error) {
 	return send[stead.Build](ctx, c, http.MethodPost, path("apps", app, "builds"), src)

@@ -34,7 +34,7 @@ const (
 // needs classes every operation. A new one without a line here fails the test.
 var needs = map[string]need{
 	"Version": needNothing, "Login": needNothing,
-	"Me": needLogin, "Tokens": needLogin, "SSHKeys": needLogin, "Orgs": needLogin, "Status": needLogin,
+	"Me": needLogin, "Tokens": needLogin, "SSHKeys": needLogin, "Orgs": needLogin, "Status": needLogin, "Explain": needLogin,
 	"CreateToken": needToken, "RevokeToken": needSelf, "AddSSHKey": needSelf, "RemoveSSHKey": needSelf, "SetPassword": needSelf,
 	"CreateOrg": needOperator, "Users": needOperator, "CreateUser": needOperator, "DeleteUser": needOperator,
 	"Spaces": needRead, "Members": needRead, "CreateSpace": needAdmin, "SetMember": needAdmin, "RemoveMember": needAdmin,

@@ -23,9 +23,18 @@ func (u *upload) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
+// anyUpload is upload for no app in particular.
+type anyUpload struct{ ctx huma.Context }
+
+// Resolve keeps the request for its body.
+func (u *anyUpload) Resolve(ctx huma.Context) []error {
+	u.ctx = ctx
+	return nil
+}
+
 // archive is the body, at most max bytes.
-func (u *upload) archive(max int64) io.Reader {
-	r, w := unwrap(u.ctx)
+func archive(ctx huma.Context, max int64) io.Reader {
+	r, w := unwrap(ctx)
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a large upload may take long
 	return http.MaxBytesReader(w, r.Body, max)
 }
@@ -43,7 +52,10 @@ type BuildRef struct {
 
 func builds(s *server) {
 	handle(s, op("UploadSource", "POST", "apps/{app}/sources", "Store an archive for a later build", binary), func(ctx context.Context, in *upload) (stead.Source, error) {
-		return s.p.UploadSource(ctx, in.App, in.archive(s.maxSource))
+		return s.p.UploadSource(ctx, in.App, archive(in.ctx, s.maxSource))
+	})
+	handle(s, op("Explain", "POST", "explain", "Tell what a source is and asks for, without building it", binary, done(200)), func(ctx context.Context, in *anyUpload) (stead.Explanation, error) {
+		return s.p.Explain(ctx, archive(in.ctx, s.maxSource))
 	})
 	type newBuild struct {
 		AppRef

@@ -62,7 +62,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() { lines.Close() })
 	e := fake.New(lines, log)
 	t.Cleanup(func() { e.Close() })
-	p := platform.New(platform.Deps{Store: st, Keys: keys, Logs: lines, Engines: map[string]engine.Engine{stead.DefaultName: e},
+	p := platform.New(platform.Deps{Store: st, Explainer: explainer{}, Keys: keys, Logs: lines, Engines: map[string]engine.Engine{stead.DefaultName: e},
 		Sources: sources{}, Logger: log, Now: time.Now, Settings: platform.Settings{Domain: "stead.localhost",
 			AppURL: func(h string) string { return "http://" + h }, APIURL: "http://127.0.0.1:7800", SSHHost: "127.0.0.1:2222",
 			Registry: "127.0.0.1:7800", Sizes: stead.Sizes(), TokenTTL: time.Hour, Version: "test"}})
@@ -262,4 +262,11 @@ func selfSigned(host string) stead.NewCertificate {
 	}
 	return stead.NewCertificate{Chain: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
 		Key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k}))}
+}
+
+// explainer explains nothing.
+type explainer struct{}
+
+func (explainer) Explain(context.Context, io.Reader) (stead.Explanation, error) {
+	return stead.Explanation{Findings: []stead.Finding{}}, nil
 }

@@ -36,6 +36,8 @@ type Plan struct {
 	Summary   string                   // for the pusher: "Go 1.26.1 (go.mod), main package ./cmd/web"
 	Processes map[string]stead.Command // from the Procfile, else the pack's default; nil command: the image's own
 	Notes     []string                 // what was seen and not honoured, and why
+	Wishes    stead.Wishes             // what the source's descriptors ask for
+	Findings  []stead.Finding          // each thing that they say
 }
 
 // Request is one build.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -13,12 +12,10 @@ import (
 
 	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/client"
-	"github.com/steadpaas/stead/internal/build/ignore"
-	"github.com/steadpaas/stead/internal/build/source"
 )
 
 func (sh *shell) deployCommands() []*cobra.Command {
-	return []*cobra.Command{sh.pushCommand(), sh.buildsCommand(), sh.releasesCommand(), sh.rollbackCommand()}
+	return []*cobra.Command{sh.pushCommand(), sh.buildsCommand(), sh.releasesCommand(), sh.rollbackCommand(), sh.explainCommand(), sh.initCommand()}
 }
 
 func (sh *shell) pushCommand() *cobra.Command {
@@ -52,24 +49,8 @@ func (sh *shell) pushCommand() *cobra.Command {
 }
 
 func (sh *shell) upload(ctx context.Context, c *client.Client, app, dir string) (stead.Source, error) {
-	rules, err := ignore.Load(dir)
-	if err != nil {
-		return stead.Source{}, err
-	}
-	r, w := io.Pipe()
-	packed := make(chan error, 1)
-	go func() { // ends with r
-		err := source.Pack(ctx, w, dir, rules)
-		_ = w.CloseWithError(err)
-		packed <- err
-	}()
 	sh.say("Uploading %s", dir)
-	src, err := c.UploadSource(ctx, app, r)
-	_ = r.CloseWithError(io.ErrClosedPipe)
-	if perr := <-packed; perr != nil && !errors.Is(perr, io.ErrClosedPipe) {
-		return src, perr // why the upload broke off
-	}
-	return src, err
+	return packed(ctx, dir, func(r io.Reader) (stead.Source, error) { return c.UploadSource(ctx, app, r) })
 }
 
 // settle is how long after its output a build or release may take to be done.

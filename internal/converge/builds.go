@@ -127,7 +127,7 @@ func (l *Loops) finishBuild(ctx context.Context, j platform.BuildJob, res build.
 		l.log.Info("build stage", "build", j.Build.ID, "stage", s.Name, "seconds", s.Seconds)
 	}
 	out.close()
-	outcome := platform.BuildOutcome{Pack: res.Plan.Pack, Image: res.Image, Stages: res.Stages}
+	outcome := platform.BuildOutcome{Pack: res.Plan.Pack, Image: res.Image, Wishes: res.Plan.Wishes, Stages: res.Stages}
 	for {
 		_, err := l.d.Platform.FinishBuild(ctx, j.Build.ID, l.set.Holder, outcome, reasonOf(failure))
 		final := err == nil || stead.KindOf(err) == stead.KindConflict || stead.KindOf(err) == stead.KindNotFound

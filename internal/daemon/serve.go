@@ -17,6 +17,7 @@ import (
 
 	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/internal/api"
+	"github.com/steadpaas/stead/internal/build/explain"
 	"github.com/steadpaas/stead/internal/build/source"
 	"github.com/steadpaas/stead/internal/compat/heroku"
 	"github.com/steadpaas/stead/internal/converge"
@@ -130,7 +131,11 @@ func (h *house) open(ctx context.Context) (err error) {
 	if h.m, err = c.openMachinery(ctx, h); err != nil {
 		return err
 	}
-	h.p = platform.New(platform.Deps{Store: h.store, Keys: h.keys, Logs: h.logs, Engines: h.m.engines, Sources: h.sources,
+	explainer, err := explain.New(c.path("run", "explain"), source.Limits{Bytes: c.buildLimits().Source, Files: c.buildLimits().Files})
+	if err != nil {
+		return err
+	}
+	h.p = platform.New(platform.Deps{Store: h.store, Keys: h.keys, Logs: h.logs, Engines: h.m.engines, Sources: h.sources, Explainer: explainer,
 		Settings: c.platformSettings(), Logger: h.log, Now: time.Now})
 	h.router = route.Dial(c.routerSocket())
 	h.checks()

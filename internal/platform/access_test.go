@@ -247,7 +247,7 @@ var systemUseCases = map[string]func(ctx context.Context, s *scene) error{
 }
 
 // otherUseCases take no app; their access is tested in people_test.go.
-var otherUseCases = []string{"Bootstrap", "Login", "Authenticate", "AuthenticateKey", "Me", "Users", "CreateUser", "DeleteUser",
+var otherUseCases = []string{"Bootstrap", "Explain", "Login", "Authenticate", "AuthenticateKey", "Me", "Users", "CreateUser", "DeleteUser",
 	"SetPassword", "Tokens", "CreateToken", "RevokeToken", "SSHKeys", "AddSSHKey", "RemoveSSHKey", "Orgs", "CreateOrg", "Spaces",
 	"CreateSpace", "Members", "SetMember", "RemoveMember", "CreateApp", "Apps", "AddCheck", "Status", "Wakes", "RotateKeys",
 	"Authority", "PlatformCertificates",

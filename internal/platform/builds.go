@@ -123,6 +123,7 @@ type BuildJob struct {
 type BuildOutcome struct {
 	Pack   string
 	Image  stead.Image
+	Wishes stead.Wishes // what the source's descriptors ask for
 	Stages []stead.Stage
 }
 
@@ -307,6 +308,9 @@ func (w *work) release(a store.App, b store.Build, out BuildOutcome) error {
 		return err
 	}
 	w.wake(TopicBuilds)
+	if err := w.applyWishes(&a, out.Image, out.Wishes, config); err != nil {
+		return err
+	}
 	_, err = w.makeRelease(&a, store.Release{
 		Release: stead.Release{Image: out.Image, BuildID: b.ID, Description: deployed(b), By: b.By, ConfigKeys: keysOf(config)},
 		Config:  a.Config,

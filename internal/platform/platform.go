@@ -49,14 +49,15 @@ type Sources interface {
 
 // Deps is what a Platform is made of.
 type Deps struct {
-	Store    *store.Store
-	Keys     *secret.KeyRing
-	Logs     LogStore
-	Engines  map[string]engine.Engine // by region's name
-	Sources  Sources
-	Settings Settings
-	Logger   *slog.Logger     // nil: none
-	Now      func() time.Time // nil: time.Now
+	Store     *store.Store
+	Keys      *secret.KeyRing
+	Logs      LogStore
+	Engines   map[string]engine.Engine // by region's name
+	Sources   Sources
+	Explainer Explainer // nil: none
+	Settings  Settings
+	Logger    *slog.Logger     // nil: none
+	Now       func() time.Time // nil: time.Now
 }
 
 // LogStore is the part of package logs that use-cases need.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -97,7 +98,21 @@ func (j *job) announce(d *pack.Detected) {
 	for _, n := range d.Notes {
 		j.out.line("Note: %s", n)
 	}
+	shown := 0
+	for _, f := range d.Findings {
+		if f.Honoured {
+			continue
+		}
+		if shown++; shown > maxFindings {
+			j.out.line("Note: there is more; stead explain-source shows all of it")
+			break
+		}
+		j.out.line("Note: %s: %s: not honoured: %s", f.File, f.Says, f.Means)
+	}
 }
+
+// maxFindings is how much a push tells of what is not honoured.
+const maxFindings = 10
 
 // plan turns what was detected into what the daemon is asked.
 func (j *job) plan(ctx context.Context, d *pack.Detected, dir string) (solution, error) {
@@ -105,7 +120,7 @@ func (j *job) plan(ctx context.Context, d *pack.Detected, dir string) (solution,
 	if err != nil {
 		return solution{}, err
 	}
-	s := solution{tree: dir, repository: "apps/" + string(j.req.App), shared: string(j.req.App), secrets: j.req.Config}
+	s := solution{tree: dir, repository: "apps/" + string(j.req.App), shared: string(j.req.App), secrets: environment(d.Wishes, j.req.Config)}
 	if d.Frontend != "" {
 		s.frontend, s.attrs = d.Frontend, j.frontendAttrs(d, base)
 		return s, nil
@@ -113,7 +128,7 @@ func (j *job) plan(ctx context.Context, d *pack.Detected, dir string) (solution,
 	planned, err := d.LLB(pack.Inputs{
 		Source: llb.Local(localSource, llb.SharedKeyHint(string(j.req.App)), llb.WithCustomName("[internal] read source")),
 		Run:    j.base(base.Run), Build: j.base(base.Build), CacheScope: string(j.req.Org) + "/" + string(j.req.App),
-		Mirrors: j.cfg.Mirrors, Platform: platform(), BuildEnv: j.req.Config})
+		Mirrors: j.cfg.Mirrors, Platform: platform(), BuildEnv: s.secrets})
 	if err != nil {
 		return s, err
 	}
@@ -122,6 +137,20 @@ func (j *job) plan(ctx context.Context, d *pack.Detected, dir string) (solution,
 		return s, fmt.Errorf("write build plan: %w", err)
 	}
 	return s, nil
+}
+
+// environment is what build steps get: defaults of the source, over them what
+// is set on the app, over it what is for builds.
+func environment(w stead.Wishes, config stead.Config) stead.Config {
+	out := stead.Config{}
+	for k, v := range w.Config {
+		if v.Value != "" {
+			out[k] = v.Value
+		}
+	}
+	maps.Copy(out, config)
+	maps.Copy(out, w.Build.Env)
+	return out
 }
 
 // base is a base image of the registry, by digest, with its environment.

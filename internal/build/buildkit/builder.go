@@ -98,7 +98,7 @@ func (b *Builder) Detect(_ context.Context, tree fs.FS) (build.Plan, error) {
 }
 
 func planOf(d *pack.Detected) build.Plan {
-	return build.Plan{Pack: d.Pack, Summary: d.Summary, Processes: d.Processes, Notes: d.Notes}
+	return build.Plan{Pack: d.Pack, Summary: d.Summary, Processes: d.Processes, Notes: d.Notes, Wishes: d.Wishes, Findings: d.Findings}
 }
 
 // applyCaps gives the steps' group what the builds in progress may use in sum.

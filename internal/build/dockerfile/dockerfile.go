@@ -3,6 +3,7 @@
 package dockerfile
 
 import (
+	"cmp"
 	"io/fs"
 	"regexp"
 	"strings"
@@ -11,8 +12,9 @@ import (
 	"github.com/steadpaas/stead/internal/build/pack/plan"
 )
 
-// Pack is the pack "dockerfile".
-type Pack struct{}
+// Pack is the pack "dockerfile". The zero Pack builds the last stage of the
+// file Dockerfile.
+type Pack struct{ File, Target string }
 
 // Name implements plan.Pack.
 func (Pack) Name() string { return "dockerfile" }
@@ -28,18 +30,23 @@ var (
 )
 
 // Detect implements plan.Pack.
-func (Pack) Detect(tree fs.FS) (*plan.Detected, error) {
-	data, ok, err := plan.ReadFile(tree, "Dockerfile")
+func (p Pack) Detect(tree fs.FS) (*plan.Detected, error) {
+	name := cmp.Or(p.File, "Dockerfile")
+	data, ok, err := plan.ReadFile(tree, name)
 	if err != nil || !ok {
 		return nil, err
 	}
-	d := &plan.Detected{Pack: "dockerfile", Summary: "Dockerfile", Processes: map[string]stead.Command{"web": nil}, Frontend: plan.FrontendDockerfile}
+	d := &plan.Detected{Pack: "dockerfile", Summary: name, Processes: map[string]stead.Command{"web": nil}, Frontend: plan.FrontendDockerfile}
 	d.FrontendOpts = map[string]string{
-		"filename": "Dockerfile",
+		"filename": name,
 		// The frontend is the daemon's own. With cmdline set, it does not fetch
 		// the one that a "# syntax=" line names.
 		"cmdline":                     plan.FrontendDockerfile,
 		"build-arg:SOURCE_DATE_EPOCH": plan.Epoch,
+	}
+	if p.Target != "" {
+		d.FrontendOpts["target"] = p.Target
+		d.Summary += ", stage " + p.Target
 	}
 	from := false
 	for i, line := range strings.Split(string(data), "\n") {

@@ -14,12 +14,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 	"time"
 
 	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/internal/build"
+	"github.com/steadpaas/stead/internal/build/descriptor"
+	"github.com/steadpaas/stead/internal/build/source"
 )
 
 // Names of files at the top of a tree that decide how its build ends.
@@ -114,6 +117,9 @@ func (Builder) Build(ctx context.Context, r build.Request) (build.Result, error)
 	if err != nil {
 		return build.Result{}, err
 	}
+	if plan.Wishes, err = wishes(ctx, r); err != nil {
+		return build.Result{}, err
+	}
 	out("-----> " + plan.Summary + " detected")
 	out("-----> Building " + r.AppName)
 	if t.files[FailBuild] {
@@ -128,6 +134,28 @@ func (Builder) Build(ctx context.Context, r build.Request) (build.Result, error)
 	out("-----> Image " + digest[:19])
 	return build.Result{Plan: plan, Stages: []stead.Stage{{Name: "source", Seconds: time.Since(start).Seconds()}, {Name: "build"}, {Name: "push"}},
 		Image: stead.Image{Ref: repo + "@" + digest, Digest: digest, Processes: plan.Processes, Size: size}}, nil
+}
+
+// wishes are what the descriptors of the source ask for.
+func wishes(ctx context.Context, r build.Request) (stead.Wishes, error) {
+	dir, err := os.MkdirTemp("", "stead-source")
+	if err != nil {
+		return stead.Wishes{}, fmt.Errorf("make directory for source: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	rc, err := r.Archive()
+	if err != nil {
+		return stead.Wishes{}, fmt.Errorf("open source: %w", err)
+	}
+	defer rc.Close()
+	if err := source.Unpack(ctx, rc, dir, source.Limits{Bytes: r.Limits.Source, Files: r.Limits.Files}); err != nil {
+		return stead.Wishes{}, err
+	}
+	app, err := descriptor.Read(os.DirFS(dir))
+	if err != nil {
+		return stead.Wishes{}, err
+	}
+	return app.Wishes, nil
 }
 
 func ready(ref string, out func(string)) (build.Result, error) {

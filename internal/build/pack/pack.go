@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/steadpaas/stead/internal/build/descriptor"
 	"github.com/steadpaas/stead/internal/build/pack/plan"
 )
 
@@ -18,13 +19,22 @@ type (
 	Output   = plan.Output
 )
 
-// Detect tells what the tree is, by the first pack that knows it. A Procfile
-// replaces the pack's processes, whatever the pack. The tree is hostile.
+// Detect tells what the tree is, by the first pack that knows it, and what its
+// descriptors say. A Procfile replaces the pack's processes, whatever the pack.
+// The tree is hostile.
 func Detect(tree fs.FS) (*Detected, error) {
-	procs, err := procfile(tree)
+	app, err := descriptor.Read(tree)
 	if err != nil {
 		return nil, err
 	}
+	d, err := described(tree, app)
+	if err != nil {
+		return nil, err
+	}
+	if d != nil {
+		return withDescriptors(d, app), nil
+	}
+	tree = seen(tree, app)
 	for i, p := range packs() {
 		d, err := p.Detect(tree)
 		if err != nil {
@@ -32,10 +42,10 @@ func Detect(tree fs.FS) (*Detected, error) {
 		}
 		if d != nil {
 			d.Notes = append(d.Notes, others(tree, d, packs()[i+1:])...)
-			return withProcfile(d, procs), nil
+			return withDescriptors(d, app), nil
 		}
 	}
-	return nil, nothingFound(tree, procs)
+	return nil, nothingFound(tree, app.Commands())
 }
 
 // others notes which other packs know the tree. Those that any tree may match

@@ -38,6 +38,8 @@ type Detected struct {
 	Processes map[string]stead.Command // nil command: the image's own
 	Notes     []string                 // what was seen and not honoured, and why
 	With      []string                 // packs whose tools it uses too: "node" for assets
+	Wishes    stead.Wishes             // of the descriptors; not the packs' business
+	Findings  []stead.Finding          // likewise
 
 	// LLB plans the image; nil when Frontend is set.
 	LLB func(Inputs) (Output, error)
