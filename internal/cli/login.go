@@ -66,6 +66,13 @@ func (sh *shell) writeLogins(l logins) error {
 	if err != nil {
 		return err
 	}
+	if len(l.Logins) == 0 { // nothing to keep
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("forget the login: %w", err)
+		}
+		_ = os.Remove(filepath.Dir(path)) // unless something else is in it
+		return nil
+	}
 	data, err := json.MarshalIndent(l, "", "  ")
 	if err != nil {
 		return err

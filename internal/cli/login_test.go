@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,9 +29,8 @@ func TestLoginKeepsTheToken(t *testing.T) {
 	if code, _, _ := run(t, "whoami"); code != 4 {
 		t.Errorf("whoami after logout: exit %d", code)
 	}
-	data, err := os.ReadFile(filepath.Join(config, "logins.json"))
-	if err != nil || strings.Contains(string(data), token) {
-		t.Errorf("the token is still there: %s %v", data, err)
+	if _, err := os.Stat(config); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something of the login is still there: %v", err)
 	}
 }
 

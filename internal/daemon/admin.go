@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -13,23 +14,42 @@ import (
 	"github.com/steadpaas/stead/internal/store"
 )
 
-// adminToken makes a token for an administrator, straight in the database: the
-// right to read the data directory is the right to do this. The first call
-// makes the first administrator.
-func adminToken(ctx context.Context, c Config, email string) (string, error) {
+// administer gives the use-cases over the platform's own database: the right to
+// read the data directory is the right to do this. A running platform goes on.
+func (c Config) administer(ctx context.Context) (p *platform.Platform, done func(), err error) {
 	if _, err := os.Stat(c.path("keys")); err != nil && c.Database == "" {
-		return "", stead.Precondition("there is no platform in "+c.Data, "start it first: steadd start")
+		return nil, nil, stead.Precondition("there is no platform in "+c.Data, "start it first: steadd start")
 	}
 	st, err := store.Open(ctx, c.dsn())
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
-	defer st.Close()
 	keys, err := secret.OpenKeyRing(c.path("keys"))
+	if err != nil {
+		return nil, nil, errors.Join(err, st.Close())
+	}
+	p = platform.New(platform.Deps{Store: st, Keys: keys, Settings: c.platformSettings(), Logger: logger(c, os.Stderr), Now: time.Now})
+	return p, func() { _ = st.Close() }, nil
+}
+
+// rotateKeys returns how many values it sealed again.
+func rotateKeys(ctx context.Context, c Config) (int, error) {
+	p, done, err := c.administer(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	return p.RotateKeys(stead.WithActor(ctx, stead.System))
+}
+
+// adminToken makes a token for an administrator. The first call makes the first
+// administrator.
+func adminToken(ctx context.Context, c Config, email string) (string, error) {
+	p, done, err := c.administer(ctx)
 	if err != nil {
 		return "", err
 	}
-	p := platform.New(platform.Deps{Store: st, Keys: keys, Settings: c.platformSettings(), Logger: logger(c, os.Stderr), Now: time.Now})
+	defer done()
 	t, err := p.Bootstrap(ctx, email, rand.Text())
 	if stead.KindOf(err) != stead.KindConflict {
 		return t.Secret, err

@@ -211,3 +211,28 @@ func purge(ctx context.Context, c Config, errw io.Writer) error {
 	fmt.Fprintln(errw, "Stead is gone from", c.Data)
 	return nil
 }
+
+// removeCache removes the base images, which the platforms of a machine share,
+// unless another one runs.
+func (c Config) removeCache(errw io.Writer) error {
+	programs, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		return err
+	}
+	for _, p := range programs {
+		exe, err := os.Readlink(p)
+		if err == nil && p != fmt.Sprintf("/proc/%d/exe", os.Getpid()) && filepath.Base(strings.TrimSuffix(exe, " (deleted)")) == "steadd" {
+			fmt.Fprintln(errw, "kept the base images in", c.StackCache, "because another platform runs")
+			return nil
+		}
+	}
+	made, err := filepath.Glob(filepath.Join(c.StackCache, "debian-*"))
+	for _, name := range append(made, filepath.Join(c.StackCache, "lock")) {
+		err = errors.Join(err, os.RemoveAll(name))
+	}
+	if err != nil {
+		return fmt.Errorf("remove the base images: %w", err)
+	}
+	_ = os.Remove(c.StackCache) // unless something else is in it
+	return nil
+}

@@ -114,21 +114,55 @@ func command(out, errw io.Writer) *cobra.Command {
 			RunE: with(func(ctx context.Context, c Config, w io.Writer) error { return superviseAll(ctx, c, logger(c, w)) })},
 		&cobra.Command{Use: "start", Short: "Start the platform in the background and wait until it is ready", Args: cobra.NoArgs, RunE: with(start)},
 		&cobra.Command{Use: "stop", Short: "Stop the platform and its apps; their data stays", Args: cobra.NoArgs, RunE: with(stop)},
-		purgeCommand(&c, errw), tokenCommand(&c, out))
+		purgeCommand(&c, errw), tokenCommand(&c, out), backupCommand(&c, out), restoreCommand(&c, errw), rotateCommand(&c, errw))
 	return root
 }
 
 func purgeCommand(c *Config, errw io.Writer) *cobra.Command {
-	var yes bool
+	var yes, cache bool
 	cmd := &cobra.Command{Use: "purge", Short: "Stop the platform and remove all of it: apps, images, database, logs", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !yes {
 				return stead.Invalid("yes", "this removes everything in "+c.Data, "add --yes if that is what you want")
 			}
-			return purge(cmd.Context(), *c, errw)
+			if err := purge(cmd.Context(), *c, errw); err != nil || !cache {
+				return err
+			}
+			return c.removeCache(errw)
 		}}
 	cmd.Flags().BoolVar(&yes, "yes", false, "really remove everything")
+	cmd.Flags().BoolVar(&cache, "cache", false, "also the base images, unless another platform runs on this machine")
 	return cmd
+}
+
+func backupCommand(c *Config, out io.Writer) *cobra.Command {
+	var without bool
+	cmd := &cobra.Command{Use: "backup FILE", Short: "Write the platform's state to a file, also while it runs (-: to standard output)", Args: cobra.ExactArgs(1),
+		Long: "Write the platform's state to a file, also while it runs: the database as it is at one moment, the master keys, what was\npushed with git, and the images. Logs are not in it. Whoever has the file can read every config value: encrypt it.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return backup(cmd.Context(), *c, args[0], !without, out)
+		}}
+	cmd.Flags().BoolVar(&without, "without-images", false, "a small file; each app has to be pushed again")
+	return cmd
+}
+
+func restoreCommand(c *Config, errw io.Writer) *cobra.Command {
+	return &cobra.Command{Use: "restore FILE", Short: "Make an empty data directory anew from a backup (-: from standard input)", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return restore(cmd.Context(), *c, args[0], cmd.InOrStdin(), errw)
+		}}
+}
+
+func rotateCommand(c *Config, errw io.Writer) *cobra.Command {
+	return &cobra.Command{Use: "rotate-keys", Short: "Add a new master key and seal everything under it, also while the platform runs", Args: cobra.NoArgs,
+		Long: "Add a new master key and seal everything under it. Interrupted, it goes on at the next call. The older keys stay in the\nfile: backups made before need them.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			n, err := rotateKeys(cmd.Context(), *c)
+			if err == nil {
+				fmt.Fprintf(errw, "sealed %d values under a new master key; back %s up\n", n, c.path("keys"))
+			}
+			return err
+		}}
 }
 
 func tokenCommand(c *Config, out io.Writer) *cobra.Command {

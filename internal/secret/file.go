@@ -52,17 +52,34 @@ func (r *KeyRing) Rotate() error {
 	if err := write(r.path, keys); err != nil {
 		return err
 	}
-	r.keys = keys
+	r.keys, r.size = keys, -1 // read it again before the next seal
 	return nil
 }
 
+// refresh reads the file again if another process has rotated the keys: from
+// then on only the new one seals.
+func (r *KeyRing) refresh() error {
+	info, err := os.Stat(r.path)
+	r.mu.RLock()
+	same := err == nil && info.Size() == r.size
+	r.mu.RUnlock()
+	if same || errors.Is(err, fs.ErrNotExist) { // the keys in memory still hold
+		return nil
+	}
+	return r.reload()
+}
+
 func (r *KeyRing) reload() error {
+	info, err := os.Stat(r.path)
+	if err != nil {
+		return fmt.Errorf("read master keys: %w", err)
+	}
 	keys, err := read(r.path)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
-	r.keys = keys
+	r.keys, r.size = keys, info.Size()
 	r.mu.Unlock()
 	return nil
 }

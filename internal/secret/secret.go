@@ -17,6 +17,7 @@ type KeyRing struct {
 	path string
 	mu   sync.RWMutex
 	keys []masterKey // oldest first; the last one seals
+	size int64       // of the file that they were read from
 }
 
 // masterKey is one line of the file.
@@ -45,6 +46,9 @@ var ErrSealed = errors.New("sealed value cannot be opened")
 // Seal returns plain in a form that only the ring opens, and only with the same
 // aad, which names what the value belongs to.
 func (r *KeyRing) Seal(plain, aad []byte) ([]byte, error) {
+	if err := r.refresh(); err != nil {
+		return nil, err
+	}
 	var dataKey [keyLen]byte
 	_, _ = rand.Read(dataKey[:]) // crypto/rand.Read never fails (Go 1.24)
 	out, err := r.wrap(dataKey[:], aad)

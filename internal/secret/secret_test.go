@@ -183,3 +183,24 @@ func TestRedacted(t *testing.T) {
 		t.Error("it is lost")
 	}
 }
+
+// TestRotatedElsewhere has another process rotate the keys: the next value is
+// sealed under the new one.
+func TestRotatedElsewhere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	here, err := OpenKeyRing(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := OpenKeyRing(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := there.Rotate(); err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := here.Seal([]byte("x"), nil)
+	if err != nil || !there.Current(sealed) {
+		t.Errorf("sealed under an older key: %v", err)
+	}
+}

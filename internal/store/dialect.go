@@ -72,8 +72,10 @@ func (d sqliteDialect) open(ctx context.Context) (read, write *sql.DB, err error
 	return read, write, nil
 }
 
+func sqlitePath(path string) string { return (&url.URL{Path: path}).EscapedPath() }
+
 func sqliteURI(path, more string) string {
-	return "file:" + (&url.URL{Path: path}).EscapedPath() +
+	return "file:" + sqlitePath(path) +
 		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" + more
 }
 
