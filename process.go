@@ -17,6 +17,8 @@ type Process struct {
 	Health    Health     `json:"health"`
 	StopGrace Seconds    `json:"stop_grace"` // between SIGTERM and SIGKILL; 30 by default
 	Surge     int        `json:"surge"`      // instances above the quantity while they are replaced, in percent of it, at least one; 100: all at once
+	IdleAfter Seconds    `json:"idle_after"` // without a request for so long, its instances stop until the next one comes; 0: never
+	Asleep    bool       `json:"asleep"`     // stopped by that
 	Stopped   bool       `json:"stopped"`    // quantity is kept, nothing runs
 	Epoch     int        `json:"epoch"`      // raised by restart: a new epoch is rolled out like a release
 	UpdatedAt *time.Time `json:"updated_at,omitempty"`

@@ -70,6 +70,7 @@ type ProcessPatch struct {
 	Path      *string  `json:"path,omitempty"`
 	BootLimit *Seconds `json:"boot_limit,omitempty"`
 	StopGrace *Seconds `json:"stop_grace,omitempty"`
+	IdleAfter *Seconds `json:"idle_after,omitempty" doc:"Seconds without a request after which the instances stop until the next one comes; 0: never."`
 	Surge     *int     `json:"surge,omitempty" doc:"Percent of the quantity that runs on top while instances are replaced, 1 to 100."`
 }
 

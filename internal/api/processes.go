@@ -26,7 +26,7 @@ func processes(s *server) {
 		Body    stead.ProcessPatch
 	}
 	handle(s, op("UpdateProcess", "PATCH", "apps/{app}/processes/{process}", "Change a process's size, health check or stop"), func(ctx context.Context, in *patch) (stead.Process, error) {
-		p := platform.ProcessPatch{Size: in.Body.Size, Path: in.Body.Path, BootLimit: in.Body.BootLimit, StopGrace: in.Body.StopGrace, Surge: in.Body.Surge}
+		p := platform.ProcessPatch{Size: in.Body.Size, Path: in.Body.Path, BootLimit: in.Body.BootLimit, StopGrace: in.Body.StopGrace, Surge: in.Body.Surge, IdleAfter: in.Body.IdleAfter}
 		return s.p.UpdateProcess(ctx, in.App, in.Process, p)
 	})
 	type target struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -45,6 +46,9 @@ func (sh *shell) printProcess(p stead.Process, instances []stead.Instance) {
 	how := fmt.Sprintf("%d × %s", p.Quantity, p.Size)
 	if p.Stopped {
 		how += ", stopped"
+	}
+	if p.Asleep {
+		how += ", asleep until a request comes"
 	}
 	command := ""
 	if n := len(p.Command); n > 0 {
@@ -137,6 +141,7 @@ func (sh *shell) printScale(processes []stead.Process) {
 func (sh *shell) processCommand() *cobra.Command {
 	var path, size string
 	var boot, grace, surge int
+	var idle time.Duration
 	var noWait bool
 	cmd := &cobra.Command{
 		Use: "process TYPE", Short: "Change a process's size, health check, time limits or surge", Args: cobra.ExactArgs(1), ValidArgsFunction: sh.completeProcesses,
@@ -156,6 +161,9 @@ func (sh *shell) processCommand() *cobra.Command {
 		if s := stead.Seconds(grace); f.Changed("stop-grace") {
 			p.StopGrace = &s
 		}
+		if s := stead.Seconds(idle.Seconds()); f.Changed("idle-after") {
+			p.IdleAfter = &s
+		}
 		if f.Changed("surge") {
 			p.Surge = &surge
 		}
@@ -168,16 +176,24 @@ func (sh *shell) processCommand() *cobra.Command {
 		}
 		return sh.print(got, func() {
 			sh.fields("process", got.Type, "size", got.Size, "health", got.Health.Path, "boot limit", fmt.Sprint(got.Health.BootLimit.Duration()),
-				"stop grace", fmt.Sprint(got.StopGrace.Duration()), "surge", fmt.Sprintf("%d %%", got.Surge))
+				"stop grace", fmt.Sprint(got.StopGrace.Duration()), "surge", fmt.Sprintf("%d %%", got.Surge), "idle after", idleAfter(got))
 		})
 	})
 	cmd.Flags().StringVar(&path, "health-path", "", "GET on it must answer 200–399; empty: a TCP connect to $PORT")
 	cmd.Flags().StringVar(&size, "size", "", "size of its instances")
 	cmd.Flags().IntVar(&boot, "boot-limit", 60, "seconds to become healthy")
 	cmd.Flags().IntVar(&grace, "stop-grace", 30, "seconds between SIGTERM and SIGKILL")
+	cmd.Flags().DurationVar(&idle, "idle-after", 0, "stop after so long without a request, as in 15m; the next request starts it again; 0: never")
 	cmd.Flags().IntVar(&surge, "surge", stead.DefaultSurge, "percent of the quantity that runs on top while instances are replaced; 100: all at once")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until the instances are replaced")
 	return cmd
+}
+
+func idleAfter(p stead.Process) string {
+	if p.IdleAfter == 0 {
+		return "never"
+	}
+	return p.IdleAfter.Duration().String()
 }
 
 // settled waits for a change of a process ("": of all) to be carried out, if

@@ -24,10 +24,12 @@ type view struct {
 func (v view) rules() []route.Rule {
 	out := make([]route.Rule, 0, len(v.in.Routes))
 	for _, r := range v.in.Routes {
+		p := processOf(v.in.Processes, r.Process)
 		rule := route.Rule{
 			Host: r.Host, Path: r.Path, StripPrefix: r.StripPrefix, App: v.in.App.ID, AppName: v.in.App.Name,
 			LogStream: logs.AppStream(v.in.App.ID), Process: r.Process, Maintenance: v.in.App.Maintenance,
-			Released: v.live, Quantity: quantity(processOf(v.in.Processes, r.Process)),
+			Released: v.live, Quantity: quantity(p),
+			Wake: p.IdleAfter > 0 && p.Quantity > 0 && !p.Stopped,
 		}
 		v.fill(&rule)
 		out = append(out, rule)

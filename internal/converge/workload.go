@@ -92,7 +92,7 @@ func processOf(all []stead.Process, t string) stead.Process {
 }
 
 func quantity(p stead.Process) int {
-	if p.Stopped {
+	if p.Stopped || p.Asleep {
 		return 0
 	}
 	return p.Quantity

@@ -152,8 +152,9 @@ func (h *house) open(ctx context.Context) (err error) {
 		return err
 	}
 	drains := &converge.Drains{Platform: h.p, Logs: h.logs, Guard: guard, Logger: h.log}
+	sleep := &converge.Sleep{Platform: h.p, Router: h.router, Logs: h.logs, Logger: h.log}
 	schedules := &converge.Schedules{Platform: h.p, Logger: h.log}
-	h.loops = append(h.loops, loops.Run, h.git.Run, h.pumpLines, drains.Run, schedules.Run, h.certs.Run)
+	h.loops = append(h.loops, loops.Run, h.git.Run, h.pumpLines, drains.Run, schedules.Run, sleep.Run, h.certs.Run)
 	return nil
 }
 

@@ -20,12 +20,15 @@ type ProcessPatch struct {
 	BootLimit *stead.Seconds `json:"boot_limit,omitempty"`
 	StopGrace *stead.Seconds `json:"stop_grace,omitempty"`
 	Surge     *int           `json:"surge,omitempty"`
+	IdleAfter *stead.Seconds `json:"idle_after,omitempty"`
 }
 
 // Limits on what a process may wish for.
 const (
 	maxBootLimit = stead.Seconds(30 * 60)
 	maxStopGrace = stead.Seconds(10 * 60)
+	minIdle      = stead.Seconds(10)
+	maxIdle      = stead.Seconds(30 * 24 * 3600)
 )
 
 // Sizes returns the sizes that the platform offers.
@@ -116,7 +119,7 @@ func (p *Platform) scale(all []stead.Process, c stead.Scale) error {
 	if v.Quantity, err = c.Apply(v.Quantity); err != nil {
 		return err
 	}
-	v.Stopped = false
+	v.Stopped, v.Asleep = false, false
 	if c.Size == "" {
 		return nil
 	}
@@ -151,11 +154,13 @@ type settings struct {
 	health    stead.Health
 	stopGrace stead.Seconds
 	surge     int
+	idleAfter stead.Seconds
+	asleep    bool
 	stopped   bool
 }
 
 func settingsOf(v stead.Process) settings {
-	return settings{v.Quantity, v.Size, v.Health, v.StopGrace, v.Surge, v.Stopped}
+	return settings{v.Quantity, v.Size, v.Health, v.StopGrace, v.Surge, v.IdleAfter, v.Asleep, v.Stopped}
 }
 
 // UpdateProcess changes how a process is run.
@@ -178,7 +183,7 @@ func (p *Platform) UpdateProcess(ctx context.Context, ref, process string, patch
 			return err
 		}
 		err = w.saveProcesses(&a, was, all, "process.update", func(v stead.Process) any {
-			return map[string]any{"size": v.Size, "path": v.Health.Path, "boot_limit": v.Health.BootLimit, "stop_grace": v.StopGrace, "surge": v.Surge}
+			return map[string]any{"size": v.Size, "path": v.Health.Path, "boot_limit": v.Health.BootLimit, "stop_grace": v.StopGrace, "surge": v.Surge, "idle_after": v.IdleAfter}
 		})
 		out = *v
 		return err
@@ -213,6 +218,12 @@ func (patch ProcessPatch) apply(v *stead.Process, sizes []stead.Size) error {
 		}
 		v.StopGrace = *s
 	}
+	if s := patch.IdleAfter; s != nil {
+		if err := checkIdle(v.Type, *s); err != nil {
+			return err
+		}
+		v.IdleAfter, v.Asleep = *s, v.Asleep && *s > 0
+	}
 	if s := patch.Surge; s != nil {
 		if *s < 1 || *s > 100 {
 			return stead.Invalid("surge", "the surge is out of range", "choose 1 to 100 percent of the quantity; 100 replaces all instances at once")
@@ -237,7 +248,7 @@ func (p *Platform) Restart(ctx context.Context, ref, target string) error {
 			if !v.Stopped {
 				v.Epoch++
 			}
-			v.Stopped = false
+			v.Stopped, v.Asleep = false, false
 			return true
 		})
 		if err != nil {
@@ -318,4 +329,18 @@ func weight(i stead.Instance) int {
 		return 0
 	}
 	return 1
+}
+
+// checkIdle refuses times that make no sense, and processes that no request
+// could wake.
+func checkIdle(process string, s stead.Seconds) error {
+	switch {
+	case s == 0:
+		return nil
+	case process != stead.ProcessWeb:
+		return stead.Precondition("the process "+process+" gets no requests, so nothing would wake it", "only web may stop when it is idle")
+	case s < minIdle || s > maxIdle:
+		return stead.Invalid("idle_after", "the idle time is out of range", "choose 10 seconds to 30 days, or 0 for never")
+	}
+	return nil
 }

@@ -32,6 +32,9 @@ func (w *work) makeRelease(a *store.App, r store.Release) (store.Release, error)
 			return r, err
 		}
 	}
+	if _, err := w.SetAsleep(a.ID, false); err != nil { // a release that sleeps proves nothing
+		return r, err
+	}
 	if err := w.SaveApp(*a); err != nil {
 		return r, err
 	}

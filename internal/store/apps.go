@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"time"
 
 	"github.com/steadpaas/stead"
@@ -84,31 +85,60 @@ func (tx *Tx) CountApps(space stead.ID) (n int, err error) {
 // DeleteApp removes an app with everything that belongs to it but its events.
 func (tx *Tx) DeleteApp(id stead.ID) error { return tx.must(`DELETE FROM apps WHERE id = $1`, id) }
 
-const processColumns = `type, quantity, size, health_path, boot_limit, stop_grace, stopped, epoch, surge, updated_at`
+const processColumns = `type, quantity, size, health_path, boot_limit, stop_grace, stopped, epoch, surge, idle_after, asleep, updated_at`
 
 func scanProcess(r row) (p stead.Process, err error) {
-	err = r.Scan(&p.Type, &p.Quantity, &p.Size, &p.Health.Path, &p.Health.BootLimit, &p.StopGrace, &p.Stopped, &p.Epoch, &p.Surge, stamp{&p.UpdatedAt})
+	err = r.Scan(&p.Type, &p.Quantity, &p.Size, &p.Health.Path, &p.Health.BootLimit, &p.StopGrace, &p.Stopped, &p.Epoch, &p.Surge, &p.IdleAfter, &p.Asleep, stamp{&p.UpdatedAt})
 	return p, err
 }
 
 // InsertProcess adds a process; ErrDuplicate if the app has one of that type.
 func (tx *Tx) InsertProcess(app stead.ID, p stead.Process) error {
-	return tx.insert(`INSERT INTO processes (app_id, `+processColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
-		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, p.Epoch, p.Surge, microsOrNull(p.UpdatedAt))
+	return tx.insert(`INSERT INTO processes (app_id, `+processColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, p.Epoch, p.Surge, p.IdleAfter, p.Asleep, microsOrNull(p.UpdatedAt))
 }
 
 // SaveProcess writes all of a process but its command, which is the release's.
 func (tx *Tx) SaveProcess(app stead.ID, p stead.Process) error {
 	return tx.must(`UPDATE processes SET quantity = $3, size = $4, health_path = $5, boot_limit = $6, stop_grace = $7, stopped = $8, epoch = $9,
-		surge = $10, updated_at = $11
+		surge = $10, idle_after = $11, asleep = $12, updated_at = $13
 		WHERE app_id = $1 AND type = $2`,
-		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, p.Epoch, p.Surge, microsOrNull(p.UpdatedAt))
+		app, p.Type, p.Quantity, p.Size, p.Health.Path, p.Health.BootLimit, p.StopGrace, p.Stopped, p.Epoch, p.Surge, p.IdleAfter, p.Asleep, microsOrNull(p.UpdatedAt))
 }
 
 // Processes returns the processes of an app, web first.
 func (tx *Tx) Processes(app stead.ID) ([]stead.Process, error) {
 	return many(tx, scanProcess, `SELECT `+processColumns+` FROM processes WHERE app_id = $1
 		ORDER BY CASE WHEN type = 'web' THEN 0 ELSE 1 END, type`, app)
+}
+
+// Idler is a process that stops when it is idle.
+type Idler struct {
+	App     stead.ID
+	Process stead.Process
+}
+
+func scanIdler(r row) (i Idler, err error) {
+	err = r.Scan(&i.App, &i.Process.Type, &i.Process.IdleAfter, &i.Process.Asleep)
+	return i, err
+}
+
+// Idlers returns the processes that may stop by themselves, of apps whose
+// release serves and that are not in the middle of another one.
+func (tx *Tx) Idlers() ([]Idler, error) {
+	return many(tx, scanIdler, `SELECT p.app_id, p.type, p.idle_after, p.asleep FROM processes p JOIN apps a ON a.id = p.app_id
+		WHERE p.idle_after > 0 AND NOT p.stopped AND p.quantity > 0 AND a.live_id <> '' AND a.destroyed_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.app_id = a.id AND r.state IN ('pending', 'releasing', 'rolling')) ORDER BY p.app_id, p.type`)
+}
+
+// SetAsleep marks the processes of an app that may stop by themselves, and
+// reports whether any of them was not so before.
+func (tx *Tx) SetAsleep(app stead.ID, asleep bool) (changed bool, err error) {
+	err = tx.must(`UPDATE processes SET asleep = $2 WHERE app_id = $1 AND idle_after > 0 AND asleep <> $2`, app, asleep)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 const domainColumns = `id, app_id, host, platform, created_at, auto_tls, https_redirect, hsts, min_tls`
