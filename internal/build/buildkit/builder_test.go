@@ -101,6 +101,12 @@ func logger(t *testing.T) *slog.Logger {
 // openWithRegistry is open with the platform's own registry.
 func openWithRegistry(t *testing.T, change func(*Config)) *machine {
 	t.Helper()
+	return openWithMirror(t, http.NotFoundHandler(), change)
+}
+
+// openWithMirror serves a handler too, below /mirror/ of the registry's address.
+func openWithMirror(t *testing.T, mirror http.Handler, change func(*Config)) *machine {
+	t.Helper()
 	binDir(t)
 	dir, err := os.MkdirTemp("/tmp", "st")
 	if err != nil {
@@ -112,7 +118,10 @@ func openWithRegistry(t *testing.T, change func(*Config)) *machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
-	return open(t, r.Handler(), func(c *Config) {
+	mux := http.NewServeMux()
+	mux.Handle("/", r.Handler())
+	mux.Handle("/mirror/", http.StripPrefix("/mirror", mirror))
+	return open(t, mux, func(c *Config) {
 		c.Credential = func(repository string, until time.Time) (string, string) {
 			return registry.UserBuild, r.BuildPassword(repository, until)
 		}

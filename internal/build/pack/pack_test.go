@@ -159,7 +159,7 @@ var shapes = map[string]fstest.MapFS{
 	"spring":    files("pom.xml", "<project><properties><java.version>21</java.version></properties><artifactId>spring-boot-starter-parent</artifactId></project>", "mvnw", "", "src/main/java/A.java", ""),
 	"gradle":    files("build.gradle", "plugins {\n id 'application'\n}\n", "settings.gradle", "", "gradlew", "", "gradle/wrapper/gradle-wrapper.properties", ""),
 	"war":       files("pom.xml", "<project><packaging>war</packaging><groupId>jakarta.servlet</groupId></project>"),
-	"jar":       files("app.jar", "", "system.properties", "java.runtime.version=11\n"),
+	"jar":       files("app.jar", "", "system.properties", "java.runtime.version=25\n"),
 	"rust":      files("Cargo.toml", "[package]\nname='api'\n", "Cargo.lock", "", "src/main.rs", "", "rust-toolchain.toml", "[toolchain]\nchannel='1.75.0'\n"),
 	"rust-workspace": files("Cargo.toml", "[workspace]\nmembers=['crates/*']\n", "crates/web/Cargo.toml", "[package]\nname='web'\n", "crates/web/src/main.rs", "", "crates/lib/Cargo.toml", "[package]\nname='lib'\n",
 		".cargo/config.toml", "[source.crates-io]\nreplace-with='vendored-sources'\n", "vendor/x/Cargo.toml", ""),

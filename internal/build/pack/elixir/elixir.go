@@ -24,7 +24,7 @@ func (Pack) Name() string { return "elixir" }
 func (Pack) Marks() []string { return []string{"mix.exs"} }
 
 // lines are the Elixirs of Debian's suites, the default first.
-var lines = []plan.Line{{Version: "1.14", Suite: plan.Bookworm}, {Version: "1.18", Suite: plan.Trixie}, {Version: "1.10", Suite: plan.Bullseye}}
+var lines = []plan.Line{{Version: "1.14", Suite: plan.Bookworm}, {Version: "1.18", Suite: plan.Trixie}}
 
 // app is a detected app.
 type app struct {

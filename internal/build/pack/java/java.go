@@ -69,7 +69,11 @@ func (a *app) summary() string {
 }
 
 func (a *app) plan(in plan.Inputs) (plan.Output, error) {
-	jdk := in.Install(in.Build, a.line.Suite, "OpenJDK "+a.line.Version, "openjdk-"+a.line.Version+"-jdk-headless")
+	title, packages := "OpenJDK "+a.line.Version, []string{"openjdk-" + a.line.Version + "-jdk-headless"}
+	if a.tool != "" && !a.wrapper {
+		title, packages = title+" and "+a.tool, append(packages, strings.ToLower(a.tool))
+	}
+	jdk := in.Install(in.Build, a.line.Suite, title, packages...)
 	libraries := []string{"libstdc++6", "zlib1g", "libfontconfig1", "libfreetype6", "libharfbuzz0b", "liblcms2-2", "libjpeg62-turbo", "fonts-dejavu-core"}
 	if a.line.Suite != plan.Bookworm { // the runtime wants the C library that it was linked with
 		libraries = append(libraries, "libc6")
@@ -110,10 +114,6 @@ func (a *app) webServer(in plan.Inputs, jdk llb.State) llb.State {
 // made is what the build makes of the source, in the places where the tools
 // put it, and the starter.
 func (a *app) made(in plan.Inputs, jdk llb.State) llb.State {
-	st := jdk
-	if a.tool != "" && !a.wrapper {
-		st = in.Install(st, a.line.Suite, a.tool, strings.ToLower(a.tool))
-	}
 	opts := []llb.RunOption{in.Step(a.title(), "", "/bin/bash", "-c", buildScript, "build"), llb.Dir("/src"), in.Work("/src"), in.Cache("java", "/cache"),
 		plan.Env("TOOL", strings.ToLower(a.tool)), plan.Env("TASKS", a.tasks), plan.Env("SERVER", a.server), plan.Env("READY", a.file),
 		plan.Env("LANG", "C.UTF-8"), plan.Env("GRADLE_USER_HOME", "/cache/gradle"), plan.Env("MAVEN_SETTINGS", plan.MavenSettings), plan.Env("GRADLE_INIT", plan.GradleInit),
@@ -127,7 +127,7 @@ func (a *app) made(in plan.Inputs, jdk llb.State) llb.State {
 			opts = append(opts, plan.Env("MVNW_REPOURL", strings.TrimRight(in.Mirrors.Bare(build.MirrorMaven), "/")))
 		}
 	}
-	return plan.Made(st.Run(plan.Options(opts...)), "/out")
+	return plan.Made(jdk.Run(plan.Options(opts...)), "/out")
 }
 
 func (a *app) title() string {

@@ -10,7 +10,7 @@ import (
 )
 
 // lines are the Javas of Debian's suites, the default first.
-var lines = []plan.Line{{Version: "17", Suite: plan.Bookworm}, {Version: "21", Suite: plan.Trixie}, {Version: "25", Suite: plan.Trixie}, {Version: "11", Suite: plan.Bullseye}}
+var lines = []plan.Line{{Version: "17", Suite: plan.Bookworm}, {Version: "21", Suite: plan.Trixie}, {Version: "25", Suite: plan.Trixie}}
 
 // app is a detected app.
 type app struct {
@@ -160,7 +160,7 @@ func (a *app) least(file, text string) {
 	a.line = lines[0]
 	for _, grammar := range leastVersions {
 		if m := grammar.FindStringSubmatch(text); m != nil {
-			for _, l := range lines[:3] {
+			for _, l := range lines {
 				if plan.Satisfies(l.Version, ">="+m[1]) {
 					a.line, a.asked = l, plan.Asked{Version: m[1], From: file}
 					return

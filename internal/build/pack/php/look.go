@@ -13,7 +13,7 @@ import (
 )
 
 // lines are the PHPs of Debian's suites, the default first.
-var lines = []plan.Line{{Version: "8.2", Suite: plan.Bookworm}, {Version: "8.4", Suite: plan.Trixie}, {Version: "7.4", Suite: plan.Bullseye}}
+var lines = []plan.Line{{Version: "8.2", Suite: plan.Bookworm}, {Version: "8.4", Suite: plan.Trixie}}
 
 // app is a detected app.
 type app struct {

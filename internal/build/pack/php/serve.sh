@@ -25,8 +25,7 @@ workers=${WEB_CONCURRENCY:-$(( ${limit:-536870912} / 67108864 ))}
 if [ "$workers" -lt 2 ]; then workers=2; elif [ "$workers" -gt 64 ]; then workers=64; fi
 
 if [ "$(basename "$0")" = heroku-php-apache2 ]; then
-  export WORK=$work WORKERS=$workers STEAD_PHP_MODULE="php${STEAD_PHP%%.*}"
-  case $STEAD_PHP in 7.*) STEAD_PHP_MODULE=php7 ;; *) STEAD_PHP_MODULE=php ;; esac
+  export WORK=$work WORKERS=$workers
   exec /usr/sbin/apache2 -D FOREGROUND -f /opt/stead/apache.conf
 fi
 

@@ -4,11 +4,11 @@ import (
 	"github.com/moby/buildkit/client/llb"
 )
 
-// Debian's suites, by the names of their releases. A base image is of the
-// middle one; runtimes come from all three, so that apps get the version that
-// they were written for.
+// Debian's suites, by the names of their releases. The base images are of the
+// first; runtimes come from both, so that apps get the version that they were
+// written for. Suites before it are past their support, and their packages do
+// not go together with its own.
 const (
-	Bullseye = "bullseye" // 11
 	Bookworm = "bookworm" // 12
 	Trixie   = "trixie"   // 13
 )

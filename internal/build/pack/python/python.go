@@ -15,7 +15,7 @@ import (
 )
 
 // lines are the Pythons of Debian's suites, the default first.
-var lines = []plan.Line{{Version: "3.11", Suite: plan.Bookworm}, {Version: "3.13", Suite: plan.Trixie}, {Version: "3.9", Suite: plan.Bullseye}}
+var lines = []plan.Line{{Version: "3.11", Suite: plan.Bookworm}, {Version: "3.13", Suite: plan.Trixie}}
 
 //go:embed locked.py
 var lockedScript string

@@ -35,7 +35,7 @@ func TestDetect(t *testing.T) {
 		"wheels":         {files("requirements.txt", "ms\n", "app.py", "", "wheels/ms-1-py3-none-any.whl", ""), "Python 3.11 (requirements.txt), wheels from wheels", stead.Command{pythonBin, "app.py"}, 0, ""},
 		"other version":  {files("requirements.txt", "", "app.py", "", ".python-version", "3.13\n"), "Python 3.13 (.python-version), requirements.txt, nothing to install", stead.Command{pythonBin, "app.py"}, 0, ""},
 		"no such":        {files("requirements.txt", "", "app.py", "", "runtime.txt", "python-3.12.4\n"), "", nil, 0, "runtime.txt asks for Python 3.12.4"},
-		"tool-versions":  {files("requirements.txt", "", "app.py", "", ".tool-versions", "nodejs 20.1\npython 3.9.7\n"), "Python 3.9 (.tool-versions), requirements.txt, nothing to install", stead.Command{pythonBin, "app.py"}, 0, ""},
+		"tool-versions":  {files("requirements.txt", "", "app.py", "", ".tool-versions", "nodejs 20.1\npython 3.13.1\n"), "Python 3.13 (.tool-versions), requirements.txt, nothing to install", stead.Command{pythonBin, "app.py"}, 0, ""},
 		"no start":       {files("requirements.txt", ""), "", nil, 0, "nothing says how to start"},
 		"Pipfile":        {files("Pipfile", "[packages]\ngunicorn='*'\nflask='~=3.0'\n", "app.py", ""), "Python 3.11 (Pipfile)", stead.Command{venv + "/bin/gunicorn", "--access-logfile=-", "app:app"}, 1, ""},
 		"poetry":         {files("pyproject.toml", "[tool.poetry.dependencies]\npython='^3.9'\ngunicorn='^21.2'\n", "app.py", ""), "Python 3.11 (pyproject.toml)", stead.Command{venv + "/bin/gunicorn", "--access-logfile=-", "app:app"}, 1, ""},

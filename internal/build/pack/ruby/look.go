@@ -95,7 +95,7 @@ var (
 	rubyWord    = regexp.MustCompile(`["']([^"'\n]+)["']`)
 	rubyLocked  = regexp.MustCompile(`(?m)^RUBY VERSION\s+ruby ([0-9][0-9.]*)`)
 	exactPatch  = regexp.MustCompile(`^=?\s*[0-9]+\.[0-9]+\.[0-9]+$`)
-	debianPatch = map[string]string{"2.7": "2.7.4", "3.1": "3.1.2", "3.3": "3.3.8"}
+	debianPatch = map[string]string{"3.1": "3.1.2", "3.3": "3.3.8"}
 )
 
 // version reads the Gemfile, else .ruby-version, else .tool-versions, else
@@ -140,7 +140,7 @@ func (a *app) start(tree fs.FS) stead.Command {
 	case a.rack && a.server():
 		return stead.Shell(`exec bundle exec rackup -o 0.0.0.0 -p "$PORT"`)
 	case a.rack:
-		return stead.Shell(`exec puma -b "tcp://0.0.0.0:$PORT"`)
+		return stead.Shell(`exec ruby -rnio -S puma -b "tcp://0.0.0.0:$PORT"`) // nio first: an app that loads its bundle hides what is not in it
 	case script != "" && a.bundle:
 		return stead.Command{"bundle", "exec", "ruby", script}
 	}

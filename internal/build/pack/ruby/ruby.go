@@ -23,7 +23,7 @@ func (Pack) Name() string { return "ruby" }
 func (Pack) Marks() []string { return []string{"Gemfile", "config.ru"} }
 
 // lines are the Rubies of Debian's suites, the default first.
-var lines = []plan.Line{{Version: "3.1", Suite: plan.Bookworm}, {Version: "3.3", Suite: plan.Trixie}, {Version: "2.7", Suite: plan.Bullseye}}
+var lines = []plan.Line{{Version: "3.1", Suite: plan.Bookworm}, {Version: "3.3", Suite: plan.Trixie}}
 
 // Detect implements plan.Pack.
 func (Pack) Detect(tree fs.FS) (*plan.Detected, error) {
