@@ -23,10 +23,11 @@ func tarball(t *testing.T, dir string) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil }
 }
 
-// Every example becomes an image; a second push with one line changed is
-// timed by stage.
+// Every example becomes an image that answers; a second push with one line
+// changed is timed by stage. Then each language fetches a package from a mirror.
 func TestExamples(t *testing.T) {
-	m := openWithRegistry(t, nil)
+	files, wheelSum := packages(t)
+	m := withMirror(t, files)
 	began := time.Now()
 	if err := m.Warm(t.Context()); err != nil {
 		t.Fatal(err)
@@ -38,7 +39,7 @@ func TestExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if !e.IsDir() || e.Name() == "dotnet" { // its SDK is not to be had from Debian: see TestDotNet
+		if !e.IsDir() || e.Name() == "dotnet" { // its SDK is not to be had from Debian: see testMirrors
 			continue
 		}
 		dir := filepath.Join(examples, e.Name())
@@ -66,6 +67,7 @@ func TestExamples(t *testing.T) {
 			}
 		})
 	}
+	t.Run("mirrors", func(t *testing.T) { testMirrors(t, m, files, wheelSum) })
 }
 
 // touch adds a line to the first source file that can bear one.

@@ -130,7 +130,7 @@ func packages(t *testing.T) (m *mirror, wheelSum string) {
 
 	gem := tarred(t, map[string]string{
 		"metadata.gz": string(gzipped(t, []byte("--- !ruby/object:Gem::Specification\nname: greeting\nversion: !ruby/object:Gem::Version\n  version: '1.0'\nplatform: ruby\nauthors: [test]\n"+
-			"summary: test\nrequire_paths: [lib]\nfiles: [lib/greeting.rb]\ndependencies: []\n"))),
+			"summary: test\nrequire_paths: [lib]\nfiles: [lib/greeting.rb]\ndependencies: []\nspecification_version: 4\nrubygems_version: 3.0.0\n"))),
 		"data.tar.gz": string(gzipped(t, tarred(t, map[string]string{"lib/greeting.rb": "GREETING = 'Hello by the mirror'\n"})))})
 	info := "---\n1.0 |checksum:" + sumOf(gem) + "\n"
 	m.files["/gems/versions"] = []byte("created_at: 2024-01-01T00:00:00Z\n---\ngreeting 1.0 " + fmt.Sprintf("%x", md5.Sum([]byte(info))) + "\n")
@@ -208,25 +208,25 @@ hello.dll) exec perl -MIO::Socket::INET -e '$s=IO::Socket::INET->new(LocalPort=>
 esac
 `
 
-// Each language fetches from the operator's mirror, and from nowhere else: the
-// package is only there.
-func TestPacksFetchFromMirrors(t *testing.T) {
-	files, wheelSum := packages(t)
+// withMirror is a machine whose builds fetch from the mirror.
+func withMirror(t *testing.T, files *mirror) *machine {
+	t.Helper()
 	for _, name := range []string{"Sdk/8.0.416/dotnet-sdk-8.0.416", "aspnetcore/Runtime/8.0.22/aspnetcore-runtime-8.0.22"} {
 		files.files["/dotnet/"+name+"-linux-x64.tar.gz"] = gzipped(t, tarred(t, map[string]string{"./dotnet": dotnetStandIn}))
 	}
-	m := openWithMirror(t, files, func(c *Config) {
+	return openWithMirror(t, files, func(c *Config) {
 		at := "http://" + c.Registry.Host + "/mirror/"
 		c.Mirrors = build.Mirrors{build.MirrorPyPI: at + "pypi", build.MirrorRubyGems: at + "gems", build.MirrorPackagist: at + "packagist",
 			build.MirrorCrates: "sparse+" + at + "crates", build.MirrorMaven: at + "maven", build.MirrorDotNet: at + "dotnet"}
 	})
+}
+
+// testMirrors wants each language to fetch from the operator's mirror, and from
+// nowhere else: the package is only there.
+func testMirrors(t *testing.T, m *machine, files *mirror, wheelSum string) {
 	for name, tree := range mirrored(wheelSum) {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			write(t, dir, tree)
-			req, _ := request(t, stead.NewID(time.Now()), nil)
-			req.Archive = tarball(t, dir)
-			res, err := m.Build(t.Context(), req)
+			res, err := m.buildTree(t, tree)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -240,13 +240,17 @@ func TestPacksFetchFromMirrors(t *testing.T) {
 			t.Errorf("nobody asked the mirror for %s", prefix)
 		}
 	}
-
-	wrong := mirrored(strings.Repeat("0", 64))[build.MirrorPyPI]
-	dir := t.TempDir()
-	write(t, dir, wrong)
-	req, _ := request(t, stead.NewID(time.Now()), nil)
-	req.Archive = tarball(t, dir)
-	if _, err := m.Build(t.Context(), req); err == nil || !strings.Contains(err.Error(), "pip install") {
+	_, err := m.buildTree(t, mirrored(strings.Repeat("0", 64))[build.MirrorPyPI])
+	if err == nil || !strings.Contains(err.Error(), "pip install") {
 		t.Errorf("a package with another hash than the locked one was installed: %v", err)
 	}
+}
+
+func (m *machine) buildTree(t *testing.T, tree map[string]string) (build.Result, error) {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir, tree)
+	req, _ := request(t, stead.NewID(time.Now()), nil)
+	req.Archive = tarball(t, dir)
+	return m.Build(t.Context(), req)
 }

@@ -26,7 +26,10 @@ if [ "$workers" -lt 2 ]; then workers=2; elif [ "$workers" -gt 64 ]; then worker
 
 if [ "$(basename "$0")" = heroku-php-apache2 ]; then
   export WORK=$work WORKERS=$workers
-  exec /usr/sbin/apache2 -D FOREGROUND -f /opt/stead/apache.conf
+  setsid /usr/sbin/apache2 -D FOREGROUND -f /opt/stead/apache.conf & pid=$! # it signals its whole process group
+  trap 'kill -WINCH $pid 2>/dev/null || true' TERM INT # a graceful stop
+  while kill -0 $pid 2>/dev/null; do wait $pid && code=0 || code=$?; done
+  exit $code
 fi
 
 cat > "$work/fpm.conf" <<FPM

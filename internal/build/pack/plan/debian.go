@@ -26,18 +26,22 @@ key='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
 uri=$APT_MIRROR
 [ -n "$uri" ] || uri=$(grep -hoE 'https?://[^ ]+/debian/? ' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | head -n 1 | tr -d ' ')
 [ -n "$uri" ] || uri=http://deb.debian.org/debian
+add() {
+  printf 'deb %s %s %s main\n' "$key" "$uri" "$1" "$key" "$uri" "$1-updates" >> $list
+  case ${uri%/} in */debian) echo "deb $key ${uri%/}-security $1-security main" >> $list ;; esac
+}
 if [ -n "$APT_MIRROR" ]; then
-  echo "deb $key $uri $own main" > $list
+  add "$own"
   opts="-o Dir::Etc::sourcelist=$list -o Dir::Etc::sourceparts=-"
 fi
 if [ "$suite" != "$own" ]; then
-  [ -n "$APT_MIRROR" ] || { list=/etc/apt/sources.list.d/stead-$suite.list; }
-  echo "deb $key $uri $suite main" >> $list
+  [ -n "$APT_MIRROR" ] || list=/etc/apt/sources.list.d/stead-$suite.list
+  add "$suite"
 fi
 shift
 mkdir -p /usr/share/man/man1 # some packages link into it
 opts="$opts -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-unsafe-io"
-if ! { apt-get $opts -q update && DEBIAN_FRONTEND=noninteractive apt-get $opts -q -y --no-install-recommends -t "$suite" install "$@"; } > /tmp/apt.log 2>&1; then
+if ! { apt-get $opts -q update && DEBIAN_FRONTEND=noninteractive apt-get $opts -q -y --no-install-recommends -t "/^$suite(|-security|-updates)\$/" install "$@"; } > /tmp/apt.log 2>&1; then
   grep -E '^(E|Err|dpkg|W):? ' /tmp/apt.log || tail -n 20 /tmp/apt.log
   exit 100
 fi

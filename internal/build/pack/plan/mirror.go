@@ -143,7 +143,11 @@ func variables(m build.Mirrors, name string) []variable {
 	case build.MirrorGoSum:
 		return []variable{{"GOSUMDB", m[name], false}}
 	case build.MirrorPyPI:
-		return all("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PDM_PYPI_URL")
+		out := all("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "PDM_PYPI_URL")
+		if u, err := url.Parse(m.Bare(name)); err == nil && u.Scheme == "http" { // who chose it wants it
+			out = append(out, variable{"PIP_TRUSTED_HOST", u.Hostname(), false})
+		}
+		return out
 	case build.MirrorRubyGems:
 		return all("BUNDLE_MIRROR__HTTPS://RUBYGEMS__ORG/")
 	case build.MirrorPackagist:
@@ -183,7 +187,7 @@ func mavenSettings(at, user, password string) string {
 }
 
 func gradleInit(at, user, password string) string {
-	repo := "maven { url = '" + at + "'; allowInsecureProtocol = true"
+	repo := "maven { url = '" + at + "'; if (delegate.metaClass.respondsTo(delegate, 'setAllowInsecureProtocol', boolean)) allowInsecureProtocol = true"
 	if user != "" {
 		repo += "; credentials { username = '" + groovy(user) + "'; password = '" + groovy(password) + "' }"
 	}
