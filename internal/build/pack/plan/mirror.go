@@ -187,7 +187,7 @@ func mavenSettings(at, user, password string) string {
 }
 
 func gradleInit(at, user, password string) string {
-	repo := "maven { url = '" + at + "'; if (delegate.metaClass.respondsTo(delegate, 'setAllowInsecureProtocol', boolean)) allowInsecureProtocol = true"
+	repo := "maven { url = '" + at + "'; if (org.gradle.util.GradleVersion.current() >= org.gradle.util.GradleVersion.version('6.0')) allowInsecureProtocol = true"
 	if user != "" {
 		repo += "; credentials { username = '" + groovy(user) + "'; password = '" + groovy(password) + "' }"
 	}
