@@ -62,7 +62,7 @@ elif [ ${#wars[@]} = 1 ] && [ "$SERVER" = jetty ]; then
   line="mkdir -p /tmp/jetty/webapps && ln -sf '/app/${wars[0]}' /tmp/jetty/webapps/ROOT.war && cd /tmp/jetty &&
 exec java \$JAVA_OPTS -Djava.io.tmpdir=/tmp -cp \"/opt/jetty/start.jar:\$(echo /opt/jetty/lib/jetty-util-9*.jar)\" org.eclipse.jetty.start.Main jetty.home=/opt/jetty jetty.base=/tmp/jetty jetty.http.port=\$PORT --module=http,http-forwarded,deploy,jsp,jstl,websocket"
 elif [ ${#wars[@]} = 1 ] && [ "$SERVER" = tomcat ]; then
-  line="mkdir -p /tmp/tomcat/conf /tmp/tomcat/temp /tmp/tomcat/webapps && cp /opt/tomcat/server.xml /opt/tomcat/etc/web.xml /tmp/tomcat/conf/ &&
+  line="mkdir -p /tmp/tomcat/conf /tmp/tomcat/temp /tmp/tomcat/webapps && cp /opt/tomcat/server.xml /opt/tomcat/skel/conf/web.xml /tmp/tomcat/conf/ &&
 exec java \$JAVA_OPTS -Djava.io.tmpdir=/tmp/tomcat/temp -Dcatalina.home=/opt/tomcat -Dcatalina.base=/tmp/tomcat -Dport=\$PORT -Dwar='/app/${wars[0]}' -cp /opt/tomcat/bin/bootstrap.jar:/opt/tomcat/bin/tomcat-juli.jar org.apache.catalina.startup.Bootstrap start"
 else
   echo "nothing that can be started was found: no jar with a Main-Class, no war, no start script. Add a Procfile that says how the app is started." >&2

@@ -97,7 +97,7 @@ func runtime(jdk llb.State) llb.State {
 
 // webServer is Debian's server, with the files that its package links to.
 func (a *app) webServer(in plan.Inputs, jdk llb.State) llb.State {
-	pkg := map[string]string{"jetty": "jetty9", "tomcat": "tomcat10-common"}[a.server]
+	pkg := map[string]string{"jetty": "jetty9", "tomcat": "tomcat10-user"}[a.server]
 	st := in.Install(jdk, a.line.Suite, pkg, pkg)
 	const take = `set -e; cp -rL "/usr/share/$1/." /out/ 2>/dev/null || true; test -e "/out/$2"; rm -rf /out/webapps /out/logs /out/work /out/doc`
 	name, witness := "jetty9", "start.jar"
