@@ -105,8 +105,12 @@ func (c Config) openNetwork(ctx context.Context, log *slog.Logger) (*network.Net
 }
 
 func (c Config) engineConfig(n *network.Network, host, password string, h *house) containerd.Config {
-	return containerd.Config{ID: c.id(), Dir: c.path("engine"), BinDir: c.binDir(), Address: c.Containerd, Network: n, Logs: h.logs,
+	cfg := containerd.Config{ID: c.id(), Dir: c.path("engine"), BinDir: c.binDir(), Address: c.Containerd, Network: n, Logs: h.logs,
 		Registry: containerd.Registry{Host: host, User: "stead", Password: password}}
+	if h.keys != nil {
+		cfg.Sealer = h.keys
+	}
+	return cfg
 }
 
 func (c Config) openBuilder(ctx context.Context, n *network.Network, reg *registry.Registry, host, password string, log *slog.Logger) (*buildkit.Builder, error) {

@@ -51,8 +51,12 @@ func Run(ctx context.Context, s Spec, log *slog.Logger) error {
 		}
 		log.Info("daemon running", "pid", pid, "adopted", adopted)
 		began := time.Now()
-		if err := wait(ctx, child, pid); err != nil {
-			return nil // ctx ended: the daemon stays
+		err := wait(ctx, child, pid)
+		if ctx.Err() != nil {
+			return nil // the daemon stays
+		}
+		if err != nil {
+			return fmt.Errorf("wait for %s: %w", s.Name, err)
 		}
 		log.Warn("daemon ended", "pid", pid)
 		if time.Since(began) > steady {
@@ -116,23 +120,33 @@ func start(s Spec) (*os.Process, error) {
 }
 
 // wait returns nil when the process ended, and ctx's error when ctx ended first.
+// It sleeps until then.
 func wait(ctx context.Context, child *os.Process, pid int) error {
-	fd, err := unix.PidfdOpen(pid, 0)
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err != nil { // gone already
 		reap(child)
 		return nil
 	}
-	defer unix.Close(fd)
-	for {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
-		if n > 0 || (err != nil && err != unix.EINTR) {
-			reap(child)
-			return nil
-		}
+	f := os.NewFile(uintptr(fd), "process")
+	defer f.Close()
+	defer context.AfterFunc(ctx, func() { _ = f.SetReadDeadline(time.Unix(1, 0)) })()
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
 	}
+	// A pidfd is readable from the end of its process on.
+	err = raw.Read(func(fd uintptr) bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return n > 0 || err != nil && err != unix.EINTR
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return err
+	}
+	reap(child)
+	return nil
 }
 
 func reap(child *os.Process) {

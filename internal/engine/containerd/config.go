@@ -25,6 +25,13 @@ type Registry struct {
 	User, Password string // Basic authentication; empty: none
 }
 
+// Sealer makes what lies on disk unreadable without its key. The second
+// argument names what the value belongs to.
+type Sealer interface {
+	Seal(plain, aad []byte) ([]byte, error)
+	Open(sealed, aad []byte) ([]byte, error)
+}
+
 // Config says what the engine is made of.
 type Config struct {
 	ID       string // of the platform, as network.Config.ID
@@ -35,6 +42,7 @@ type Config struct {
 	Network  *network.Network
 	Logs     logs.Appender
 	Registry Registry
+	Sealer   Sealer   // of the workloads' environments; nil: only to remove what there is
 	Hold     []string // argv that idles in held instances; its program is static; empty: this program, "hold"
 	Node     string   // name of this machine; empty: its host name
 	Spare    int      // endpoints kept ready, so that starts are quick; negative: none, 0: 3
@@ -81,11 +89,13 @@ func (c Config) address() string {
 	return filepath.Join(c.RunDir, "containerd.sock")
 }
 
+const steadRuntime = "io.containerd.stead.v1"
+
 // runtime names the shim: containerd's own, or, where it is there and the
 // containerd is ours, the quicker way to start the same.
 func (c Config) runtime() string {
 	if _, err := os.Stat(filepath.Join(c.BinDir, "containerd-shim-stead-v1")); err == nil && c.Address == "" {
-		return "io.containerd.stead.v1"
+		return steadRuntime
 	}
 	return "io.containerd.runc.v2"
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/steadpaas/stead/internal/engine/enginetest"
 	"github.com/steadpaas/stead/internal/engine/network"
 	"github.com/steadpaas/stead/internal/logs"
+	"github.com/steadpaas/stead/internal/secret"
 )
 
 // opened is an engine that runs.
@@ -136,7 +137,7 @@ func (m *machine) fresh(t testing.TB, lines logs.Appender) *opened {
 	_, _ = rand.Read(b[:])
 	id, dir := hex.EncodeToString(b[:]), shortDir(t)
 	cfg := Config{ID: id, Dir: filepath.Join(dir, "engine"), RunDir: filepath.Join(dir, "r"), BinDir: binDir(), Logs: lines,
-		Registry: Registry{Host: m.host()}, Hold: []string{m.hold, "sleep", "100000"}}
+		Registry: Registry{Host: m.host()}, Sealer: testSealer(t), Hold: []string{m.hold, "sleep", "100000"}}
 	o := m.open(t, cfg)
 	t.Cleanup(func() { m.remove(t, cfg.ID) })
 	return o
@@ -156,6 +157,15 @@ func (m *machine) remove(t testing.TB, id string) {
 		t.Errorf("remove network: %v", err)
 	}
 	checkNothingLeft(t, id)
+}
+
+func testSealer(t testing.TB) Sealer {
+	t.Helper()
+	ring, err := secret.OpenKeyRing(filepath.Join(shortDir(t), "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
 }
 
 func checkNothingLeft(t testing.TB, id string) {

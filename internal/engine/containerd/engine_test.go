@@ -1,6 +1,7 @@
 package containerd
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -283,5 +284,38 @@ func TestSweep(t *testing.T) {
 	}
 	if err := get(kept, "/"); err != nil {
 		t.Errorf("the sweep hurt an instance: %v", err)
+	}
+}
+
+// No value of the environment lies on the disk in clear: not in the engine's
+// records, nor in what containerd keeps of a container.
+func TestEnvIsSealed(t *testing.T) {
+	m := testMachine(t)
+	o := m.fresh(t, testLogs(t))
+	const value = "correct-horse-battery-staple"
+	w := webWorkload(m.image, "sealed", "web")
+	w.Env = stead.Config{"PORT": "5000", "SECRET": value}
+	apply(t, o, w)
+	s := await(t, o, w.ID, "up", isUp)
+	holds := func(dir string) {
+		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				if data, _ := os.ReadFile(path); bytes.Contains(data, []byte(value)) {
+					t.Errorf("%s has the value in clear", path)
+				}
+			}
+			return nil
+		})
+	}
+	holds(o.cfg.Dir)
+	holds(filepath.Dir(o.envFile("any")))
+	var out, errs bytes.Buffer
+	code, err := o.Exec(t.Context(), s.Instance, engine.Command{Args: []string{enginetest.TestApp, "env"}}, engine.Streams{Stdout: &out, Stderr: &errs})
+	if err != nil || code != 0 || !strings.Contains(out.String(), "SECRET="+value) {
+		t.Errorf("the environment is not there: %d %v %s %s", code, err, &out, &errs)
+	}
+	records, _, err := o.cfg.load()
+	if err != nil || records[w.ID].Workload.Env["SECRET"] != value {
+		t.Errorf("the record gives back %v, %v", records[w.ID].Workload.Env, err)
 	}
 }

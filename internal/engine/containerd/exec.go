@@ -39,7 +39,7 @@ func (e *Engine) Exec(ctx context.Context, id string, c engine.Command, s engine
 	if err != nil {
 		return 0, execError(c, err)
 	}
-	proc, err := e.process(ctx, t, c)
+	proc, err := i.process(ctx, t, c)
 	if err != nil {
 		return 0, execError(c, err)
 	}
@@ -76,13 +76,20 @@ func firstSize(ctx context.Context, s engine.Streams) *specs.Box {
 }
 
 // process is the instance's own, with another command.
-func (e *Engine) process(ctx context.Context, t client.Task, c engine.Command) (*specs.Process, error) {
+func (i *instance) process(ctx context.Context, t client.Task, c engine.Command) (*specs.Process, error) {
 	spec, err := t.Spec(ctx)
 	if err != nil {
 		return nil, err
 	}
 	p := *spec.Process
 	p.Args, p.Terminal, p.Env = c.Args, c.TTY, slices.Clone(p.Env)
+	if spec.Annotations[envNote] != "" {
+		img, err := i.e.image(ctx, i.w.Image)
+		if err != nil {
+			return nil, err
+		}
+		p.Env = i.env(img)
+	}
 	for _, k := range slices.Sorted(maps.Keys(c.Env)) {
 		p.Env = append(p.Env, k+"="+c.Env[k])
 	}

@@ -17,10 +17,44 @@ import (
 	"github.com/steadpaas/stead/internal/engine"
 )
 
-// record is a workload as kept on disk.
+// record is a workload as kept on disk: its Env only sealed.
 type record struct {
 	Workload engine.Workload
-	Deleted  bool // asked for, not finished
+	Sealed   []byte `json:",omitempty"` // Workload.Env
+	Deleted  bool   // asked for, not finished
+}
+
+func sealFor(id string) []byte { return []byte("workload " + id) }
+
+// seal returns the record as it may lie on disk.
+func (c Config) seal(r record) (record, error) {
+	env := r.Workload.Env
+	r.Workload.Env = nil
+	if len(env) == 0 || c.Sealer == nil && len(r.Sealed) > 0 {
+		return r, nil
+	}
+	if c.Sealer == nil {
+		return r, errors.New("no key to seal the environment with")
+	}
+	plain, err := json.Marshal(env)
+	if err != nil {
+		return r, err
+	}
+	r.Sealed, err = c.Sealer.Seal(plain, sealFor(r.Workload.ID))
+	return r, err
+}
+
+// unseal is the reverse. Without a Sealer the Env stays sealed: enough to
+// remove the workload.
+func (c Config) unseal(r record) (record, error) {
+	if len(r.Sealed) == 0 || c.Sealer == nil {
+		return r, nil
+	}
+	plain, err := c.Sealer.Open(r.Sealed, sealFor(r.Workload.ID))
+	if err != nil {
+		return r, fmt.Errorf("environment of workload %s: %w", r.Workload.ID, err)
+	}
+	return r, json.Unmarshal(plain, &r.Workload.Env)
 }
 
 // memory is what an instance must know after this process died.
@@ -51,7 +85,11 @@ func (c Config) saveRecord(r record) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return writeJSON(filepath.Join(dir, "workload.json"), r, true)
+	sealed, err := c.seal(r)
+	if err != nil {
+		return err
+	}
+	return writeJSON(filepath.Join(dir, "workload.json"), sealed, true)
 }
 
 func (c Config) saveMemory(workload string, index int, m memory, durable bool) error {
@@ -80,6 +118,15 @@ func (c Config) load() (map[string]record, map[string]map[int]memory, error) {
 		if readJSON(filepath.Join(dir, "workload.json"), &r) != nil || dirName(r.Workload.ID) != d.Name() {
 			_ = os.RemoveAll(dir)
 			continue
+		}
+		plain := len(r.Sealed) == 0 && len(r.Workload.Env) > 0 // written before there was a seal
+		if r, err = c.unseal(r); err != nil {
+			return nil, nil, err
+		}
+		if plain && c.Sealer != nil {
+			if err := c.saveRecord(r); err != nil {
+				return nil, nil, err
+			}
 		}
 		records[r.Workload.ID] = r
 		memories[r.Workload.ID] = loadMemories(dir)

@@ -42,10 +42,14 @@ func (i *instance) spec(ctx context.Context, id string, img *imageInfo, place ne
 	if len(args) == 0 {
 		return nil, noCommand()
 	}
+	env, notes, err := i.handEnv(id, i.env(img))
+	if err != nil {
+		return nil, fmt.Errorf("write environment: %w", err)
+	}
 	c := &containers.Container{ID: id, Snapshotter: snapshotter, SnapshotKey: id}
 	opts := []oci.SpecOpts{
 		oci.WithDefaultUnixDevices, oci.WithHostname(i.hostname()), oci.WithProcessArgs(args...), oci.WithProcessCwd(img.cwd()),
-		oci.WithEnv(i.env(img)), i.e.user(img), oci.WithCapabilities(capabilities()), oci.WithNoNewPrivileges,
+		oci.WithEnv(env), oci.WithAnnotations(notes), i.e.user(img), oci.WithCapabilities(capabilities()), oci.WithNoNewPrivileges,
 		oci.WithUserNamespace(ids, ids),
 		oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.UserNamespace, Path: place.UserNS}),
 		oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: place.NetNS}),
@@ -80,6 +84,25 @@ func (i *instance) env(img *imageInfo) []string {
 	}
 	return append(env, "STEAD_INSTANCE="+i.name)
 }
+
+// envNote is the annotation by which our shim finds the environment.
+const envNote = "stead.env"
+
+// handEnv keeps the environment, which has secrets, out of what containerd
+// writes to its database: it lies below RunDir, which a reboot takes, until the
+// shim has read it. Another shim cannot, and gets it by the specification.
+func (i *instance) handEnv(id string, env []string) (open []string, notes map[string]string, err error) {
+	if i.e.cfg.runtime() != steadRuntime {
+		return env, nil, nil
+	}
+	file := i.e.envFile(id)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, nil, err
+	}
+	return nil, map[string]string{envNote: file}, writeJSON(file, env, false)
+}
+
+func (e *Engine) envFile(id string) string { return filepath.Join(e.cfg.RunDir, "env", id) }
 
 // limits caps memory (no swap on top), CPU, processes and open files.
 func (i *instance) limits() oci.SpecOpts {

@@ -217,9 +217,9 @@ func (e *Engine) clear(ctx context.Context, id string) {
 	if err := e.cfg.Network.Detach(ctx, endpointMark+id); err != nil {
 		e.log.Warn("endpoint not removed", "container", id, "error", err)
 	}
-	for _, dir := range []string{"files", "output"} {
-		if err := os.RemoveAll(e.cfg.path(dir, id)); err != nil {
-			e.log.Warn("directory not removed", "container", id, "error", err)
+	for _, path := range []string{e.cfg.path("files", id), e.cfg.path("output", id), e.envFile(id)} {
+		if err := os.RemoveAll(path); err != nil {
+			e.log.Warn("files not removed", "container", id, "error", err)
 		}
 	}
 }

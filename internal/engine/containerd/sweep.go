@@ -3,6 +3,7 @@ package containerd
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -80,8 +81,8 @@ func (e *Engine) strays(ctx context.Context) map[string]bool {
 			found[id] = true
 		}
 	}
-	for _, dir := range []string{"files", "output"} {
-		entries, _ := os.ReadDir(e.cfg.path(dir))
+	for _, dir := range []string{e.cfg.path("files"), e.cfg.path("output"), filepath.Dir(e.envFile("any"))} {
+		entries, _ := os.ReadDir(dir)
 		for _, d := range entries {
 			found[d.Name()] = true
 		}

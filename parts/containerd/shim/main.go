@@ -1,7 +1,8 @@
 // Command containerd-shim-runc-v2 is containerd's runc shim, with three ways to
 // be quick that change nothing for who uses it by containerd: a shim that waits
 // for its container (wait.go), a start without a process for it (start.go), and
-// one that follows the making at once (task.go).
+// one that follows the making at once (task.go); and with an environment that
+// is not kept with the container (env.go).
 //
 //	containerd-shim-runc-v2 … -wait DIR    waits in DIR for a container to serve
 //

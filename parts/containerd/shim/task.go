@@ -30,6 +30,9 @@ func (s *atOnce) RegisterTTRPC(server *ttrpc.Server) error {
 
 // Create implements api.TTRPCTaskService.
 func (s *atOnce) Create(ctx context.Context, r *api.CreateTaskRequest) (*api.CreateTaskResponse, error) {
+	if err := handEnv(r.Bundle); err != nil {
+		return nil, err
+	}
 	made, err := s.TTRPCTaskService.Create(ctx, r)
 	if err != nil {
 		return nil, err
