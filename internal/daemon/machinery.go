@@ -78,6 +78,9 @@ func (c Config) openReal(ctx context.Context, h *house) (machinery, error) {
 	if err != nil {
 		return machinery{}, err
 	}
+	if err := e.Check(ctx); err != nil {
+		return machinery{}, err
+	}
 	b, err := c.openBuilder(ctx, n, reg, host, password, h.log)
 	if err != nil {
 		return machinery{}, err

@@ -14,8 +14,9 @@ import (
 )
 
 // logSpace is what the logs of one app and the output that waits for them may
-// take of the disk: their budget, the backlog, and what comes while it is cut.
-const logSpace = 64<<20 + 2*(64<<20) + 128<<20
+// take of the disk: their budget, the backlog, and what half a second brings
+// until it is cut, at the 500 MiB/s or so that a disk's cache takes.
+const logSpace = 64<<20 + 64<<20 + 384<<20
 
 // TestHogs lets an app and a build take all they can get, while another app is
 // in use. That one stays quick, the disk stays within its budget, and who asked

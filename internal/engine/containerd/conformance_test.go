@@ -133,10 +133,16 @@ func (m *machine) open(t testing.TB, cfg Config) *opened {
 // of it is left.
 func (m *machine) fresh(t testing.TB, lines logs.Appender) *opened {
 	t.Helper()
+	return m.freshAt(t, lines, "")
+}
+
+// freshAt does it in the containerd at the address; empty: one of its own.
+func (m *machine) freshAt(t testing.TB, lines logs.Appender, address string) *opened {
+	t.Helper()
 	var b [3]byte
 	_, _ = rand.Read(b[:])
 	id, dir := hex.EncodeToString(b[:]), shortDir(t)
-	cfg := Config{ID: id, Dir: filepath.Join(dir, "engine"), RunDir: filepath.Join(dir, "r"), BinDir: binDir(), Logs: lines,
+	cfg := Config{ID: id, Address: address, Dir: filepath.Join(dir, "engine"), RunDir: filepath.Join(dir, "r"), BinDir: binDir(), Logs: lines,
 		Registry: Registry{Host: m.host()}, Sealer: testSealer(t), Hold: []string{m.hold, "sleep", "100000"}}
 	o := m.open(t, cfg)
 	t.Cleanup(func() { m.remove(t, cfg.ID) })

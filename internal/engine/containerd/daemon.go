@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	client "github.com/containerd/containerd/v2/client"
 	"github.com/pelletier/go-toml/v2"
+	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/internal/supervise"
 )
 
@@ -82,4 +84,41 @@ func (e *Engine) connect(ctx context.Context) (*client.Client, error) {
 		case <-tick.C:
 		}
 	}
+}
+
+// Check asks a containerd that is not ours whether it will do. One that does
+// not answer yet is asked when Run has reached it.
+func (e *Engine) Check(ctx context.Context) error {
+	if e.cfg.Address == "" || e.serving(ctx) != nil {
+		return nil
+	}
+	c, err := client.New(e.cfg.Address, client.WithTimeout(5*time.Second))
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	return e.able(ctx, c)
+}
+
+// able says what a containerd that is not ours lacks, before the first instance
+// fails for it: an overlayfs that maps the owners of files, which came with 2.0.
+func (e *Engine) able(ctx context.Context, c *client.Client) error {
+	if e.cfg.Address == "" {
+		return nil
+	}
+	v, err := c.Version(ctx)
+	if err != nil {
+		return fmt.Errorf("ask containerd at %s for its version: %w", e.cfg.Address, err)
+	}
+	plugins, err := c.IntrospectionService().Plugins(ctx, "type==io.containerd.snapshotter.v1,id==overlayfs")
+	if err != nil {
+		return fmt.Errorf("ask containerd at %s for its abilities: %w", e.cfg.Address, err)
+	}
+	for _, p := range plugins.Plugins {
+		if slices.Contains(p.Capabilities, "remap-ids") && p.InitErr == nil {
+			return nil
+		}
+	}
+	return stead.Precondition("the containerd at "+e.cfg.Address+", version "+v.Version+", cannot map the owners of files for user namespaces",
+		"use containerd 2.0 or newer on a kernel with idmapped overlayfs mounts (5.19), or leave --containerd out for Stead's own")
 }

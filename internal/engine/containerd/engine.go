@@ -109,6 +109,9 @@ func (e *Engine) keep(ctx context.Context, g *errgroup.Group) error {
 		return err
 	}
 	defer c.Close()
+	if err := e.able(ctx, c); err != nil {
+		return err
+	}
 	e.mu.Lock()
 	e.client = c
 	e.mu.Unlock()

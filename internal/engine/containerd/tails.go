@@ -34,7 +34,7 @@ func (t *tails) run(ctx context.Context) error {
 		return fmt.Errorf("watch output: %w", err)
 	}
 	defer w.Close()
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
 	var running sync.WaitGroup
 	defer running.Wait()

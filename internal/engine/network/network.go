@@ -137,6 +137,9 @@ func (n *Network) Attach(ctx context.Context, name string, o Options) (Endpoint,
 // Prepare makes sure that count endpoints wait without a name, so that Attach
 // is quick. Those that have the fewest to wait for are made first.
 func (n *Network) Prepare(ctx context.Context, count int) error {
+	if n.spare() >= count {
+		return nil
+	}
 	for n.spare() < count && ctx.Err() == nil {
 		slot, err := n.reserve()
 		if err != nil {
