@@ -127,7 +127,7 @@ type BuildOutcome struct {
 	Stages []stead.Stage
 }
 
-// ClaimBuild takes the oldest queued build, or a running one whose claim ran
+// ClaimBuild takes the next queued build (orgs have a fair share of what runs), or a running one whose claim ran
 // out (its platform died), for holder; renew by KeepBuild within ttl. nil: none.
 // A build that outlived three claims is failed: it seems to be what kills.
 func (p *Platform) ClaimBuild(ctx context.Context, holder string, ttl time.Duration) (job *BuildJob, err error) {

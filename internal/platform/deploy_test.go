@@ -139,6 +139,33 @@ func TestBuildClaims(t *testing.T) {
 	}
 }
 
+// An org with many builds waiting does not keep the others from building.
+func TestBuildsAreSharedBetweenOrgs(t *testing.T) {
+	w := newWorld(t)
+	_, err := w.CreateOrg(w.admin, "small")
+	check(t, err)
+	_, err = w.CreateSpace(w.admin, "small", "prod")
+	check(t, err)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		w.app("busy-" + name)
+		w.push("busy-" + name)
+	}
+	for _, name := range []string{"one", "two"} {
+		_, err = w.CreateApp(w.admin, NewApp{Name: name, Org: "small", Space: "prod"})
+		check(t, err)
+		w.push(name)
+	}
+	var got []string
+	for range 6 {
+		job, err := w.ClaimBuild(w.system, "me", time.Hour)
+		check(t, err)
+		got = append(got, job.App.Name)
+	}
+	if d := cmp.Diff([]string{"busy-a", "one", "busy-b", "two", "busy-c", "busy-d"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestBuildThatKills(t *testing.T) {
 	w := newWorld(t)
 	w.app("hello")

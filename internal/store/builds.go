@@ -61,13 +61,16 @@ func (tx *Tx) OpenBuilds(app stead.ID) ([]Build, error) {
 	return many(tx, scanBuild, buildQuery+`WHERE b.app_id = $1 AND b.state IN ('queued', 'running') ORDER BY b.number`, app)
 }
 
-// NextBuild returns the oldest build that may be claimed: the first unfinished
-// one of its app, queued, or running under a claim that ran out.
+// NextBuild returns the build that may be claimed next: the first unfinished
+// one of its app, queued, or running under a claim that ran out; of an org with
+// the fewest builds running, the oldest.
 func (tx *Tx) NextBuild(now time.Time) (Build, error) {
 	return one(tx, scanBuild, buildQuery+`WHERE (b.state = 'queued' OR b.state = 'running' AND b.claimed_until < $1)
 		AND a.destroyed_at IS NULL AND NOT EXISTS (SELECT 1 FROM builds e WHERE e.app_id = b.app_id
 			AND e.number < b.number AND e.state IN ('queued', 'running'))
-		ORDER BY b.id LIMIT 1`, micros(now))
+		ORDER BY (SELECT COUNT(*) FROM builds r JOIN apps ra ON ra.id = r.app_id JOIN spaces rs ON rs.id = ra.space_id
+			WHERE r.state = 'running' AND r.claimed_until >= $1
+				AND rs.org_id = (SELECT o.org_id FROM spaces o WHERE o.id = a.space_id)), b.id LIMIT 1`, micros(now))
 }
 
 // Release is a release with its sealed config.
