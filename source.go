@@ -41,8 +41,8 @@ type RouteWish struct {
 type ScheduleWish struct {
 	Cron    string  `json:"cron"` // five fields (crontab(5)), in UTC unless Zone is set
 	Zone    string  `json:"zone,omitempty"`
-	Command Command `json:"command,omitempty"`
-	Path    string  `json:"path,omitempty"` // instead of a command: a GET of the app
+	Command Command `json:"command"`
+	Path    string  `json:"-"` // instead of a command, as App Engine has it; never honoured
 }
 
 // ServiceWish is a service that the app wants bound.

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"maps"
@@ -18,6 +19,9 @@ func (w *work) applyWishes(a *store.App, i stead.Image, wish stead.Wishes, confi
 		return err
 	}
 	if err := w.wishedProcesses(*a, i, wish, told); err != nil {
+		return err
+	}
+	if err := w.declaredSchedules(*a, wish, told); err != nil {
 		return err
 	}
 	if a.Releases == 0 {
@@ -141,6 +145,47 @@ func (w *work) wishedRoutes(a store.App, i stead.Image, wish stead.Wishes, told 
 	}
 	if len(made) > 0 {
 		told["routes"] = made
+	}
+	return nil
+}
+
+// declaredSchedules makes the app's declared schedules those of the source. What
+// people added or paused is left alone.
+func (w *work) declaredSchedules(a store.App, wish stead.Wishes, told map[string]any) error {
+	have, err := w.Tx.Schedules(a.ID)
+	if err != nil {
+		return err
+	}
+	var added, removed []string
+	kept := map[int]bool{}
+	for _, s := range have {
+		i := slices.IndexFunc(wish.Schedules, func(v stead.ScheduleWish) bool {
+			return v.Cron == s.Cron && cmp.Or(v.Zone, "UTC") == s.Zone && slices.Equal(v.Command, s.Command)
+		})
+		if i >= 0 {
+			kept[i] = true
+		} else if s.Declared {
+			if err := w.DeleteSchedule(a.ID, s.ID); err != nil {
+				return err
+			}
+			removed = append(removed, s.Cron)
+		}
+	}
+	for i, v := range wish.Schedules {
+		if kept[i] || len(have)+len(added) >= maxSchedules {
+			continue
+		}
+		s := stead.Schedule{ID: stead.NewID(w.now), AppID: a.ID, Cron: v.Cron, Zone: v.Zone, Command: v.Command, Declared: true, CreatedAt: w.now}
+		if err := w.plan(&s); err != nil {
+			return err
+		}
+		if err := w.InsertSchedule(s); err != nil {
+			return err
+		}
+		added = append(added, s.Cron)
+	}
+	if len(added)+len(removed) > 0 {
+		told["schedules"] = map[string]any{"added": added, "removed": removed}
 	}
 	return nil
 }

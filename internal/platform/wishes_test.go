@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -89,5 +90,31 @@ func TestSizeOf(t *testing.T) {
 		if got := sizeOf(stead.Sizes(), memory); got != want {
 			t.Errorf("%d: %s, want %s", memory, got, want)
 		}
+	}
+}
+
+// The schedules that a source declares are those of its last build; people's own
+// stay, and so does a pause.
+func TestDeclaredSchedules(t *testing.T) {
+	w := newWorld(t)
+	a := w.app("shop")
+	mine, err := w.AddSchedule(w.admin, a.Name, stead.NewSchedule{Cron: "1 1 * * *", Command: stead.Command{"mine"}})
+	check(t, err)
+	daily := stead.ScheduleWish{Cron: "@daily", Command: stead.Command{"nightly"}}
+	w.built(a.Name, stead.Wishes{Schedules: []stead.ScheduleWish{daily, {Cron: "*/5 * * * *", Command: stead.Command{"tick"}}}}, "web")
+	all, err := w.Schedules(w.admin, a.Name)
+	check(t, err)
+	at := slices.IndexFunc(all, func(s stead.Schedule) bool { return s.Command[0] == "nightly" })
+	if len(all) != 3 || at < 0 || !all[at].Declared || all[at].NextAt == nil || all[0].Declared {
+		t.Fatalf("schedules %+v", all)
+	}
+	paused := true
+	_, err = w.UpdateSchedule(w.admin, a.Name, all[at].ID, stead.SchedulePatch{Paused: &paused})
+	check(t, err)
+	w.built(a.Name, stead.Wishes{Schedules: []stead.ScheduleWish{daily}}, "web")
+	all, err = w.Schedules(w.admin, a.Name)
+	check(t, err)
+	if len(all) != 2 || all[0].ID != mine.ID || all[1].Command[0] != "nightly" || !all[1].Paused {
+		t.Errorf("schedules after the second push %+v", all)
 	}
 }

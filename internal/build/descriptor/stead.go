@@ -2,6 +2,10 @@ package descriptor
 
 import (
 	"regexp"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
 
 	"github.com/steadpaas/stead"
 )
@@ -155,14 +159,23 @@ func (r *reader) route(file, says string, t stead.RouteWish) {
 	}
 }
 
-var cronGrammar = regexp.MustCompile(`^(@(hourly|daily|weekly|monthly|yearly)|[0-9*/,A-Za-z-]+( +[0-9*/,A-Za-z-]+){4})$`)
-
 // schedule notes a task to run at times.
 func (r *reader) schedule(file, says string, s stead.ScheduleWish) {
-	if !cronGrammar.MatchString(s.Cron) || s.Command == nil && s.Path == "" || len(r.app.Wishes.Schedules) >= 100 {
-		r.refuse(file, says, "it is not a schedule of five fields with a command, or there are more than 100")
-		return
+	s.Cron = strings.Join(strings.Fields(s.Cron), " ")
+	says += " (" + s.Cron + ")"
+	_, zoneErr := time.LoadLocation(s.Zone)
+	_, cronErr := cron.ParseStandard(s.Cron)
+	switch {
+	case cronErr != nil || strings.HasPrefix(s.Cron, "@every") || strings.Contains(s.Cron, "TZ=") || len(s.Cron) > 200:
+		r.refuse(file, says, "it is not a schedule of five fields")
+	case zoneErr != nil || s.Zone == "Local":
+		r.refuse(file, says, "there is no time zone "+s.Zone)
+	case s.Command == nil && s.Path != "":
+		r.refuse(file, says, "a schedule runs a command: write one that does what "+s.Path+" does")
+	case s.Command == nil || len(r.app.Wishes.Schedules) >= 50:
+		r.refuse(file, says, "it has no command, or there are more than 50")
+	default:
+		r.app.Wishes.Schedules = append(r.app.Wishes.Schedules, s)
+		r.say(file, says, "runs "+Line(s.Command)+" then; the next push may change it")
 	}
-	r.app.Wishes.Schedules = append(r.app.Wishes.Schedules, s)
-	r.refuse(file, says+" ("+s.Cron+")", "a push schedules nothing yet; have a scheduler call stead run")
 }
