@@ -179,7 +179,7 @@ func (sh *shell) buildsCommand() *cobra.Command {
 			}
 			return sh.print(b, func() { sh.say("Build %d is %s", b.Number, b.State) })
 		})}
-	group.AddCommand(output, cancel)
+	group.AddCommand(output, cancel, sh.buildInfoCommand())
 	return group
 }
 
