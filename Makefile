@@ -22,7 +22,7 @@ down: ## stop the platform; PURGE=1 removes all of it
 
 build: bin/stead bin/steadd $(PARTS) ## build the programs and the engine's parts
 
-.PHONY: help up down build test test-fast lint bench bench-kill bench-nothing fuzz packages programs
+.PHONY: help up down build test test-fast lint bench bench-kill bench-loss bench-nothing fuzz packages programs
 packages: ## install the Debian packages that building and running need
 	@scripts/packages $(PACKAGES)
 
@@ -63,6 +63,9 @@ bin/traefik: test/bench/traefik/go.mod test/bench/traefik/go.sum
 
 bench-kill: build ## kill -9 the control plane a hundred times during pushes
 	scripts/bench-kill
+
+bench-loss: build ## ten deploys, scale 1→10→1, kills: no request lost of 500 a second
+	STEAD_TEST_DEPLOYS=10 STEAD_TEST_SCALE=10 go test ./test/e2e -run '^TestZeroLoss$$/containerd' -count=1 -timeout 60m -v
 
 bench-nothing: ## "make up" on a bare Debian in namespaces; too long for each run of the tests
 	scripts/bench-nothing

@@ -108,7 +108,7 @@ type Route struct {
 func CheckPath(field, path string) error {
 	if !strings.HasPrefix(path, "/") || strings.ContainsAny(path, "?#%\\ \t\r\n\x00") ||
 		strings.Contains(path, "//") || strings.Contains(path, "/.") || len(path) > 1024 {
-		return Invalid(field, quote(path)+" is not a route path", "give a plain path such as /api, starting with a slash")
+		return Invalid(field, quote(path)+" is not a path", "give a plain path such as /api, starting with a slash")
 	}
 	return nil
 }

@@ -76,8 +76,12 @@ func Invalid(field, msg, hint string) error {
 // NotFound returns the error for a thing that is not there or that the actor
 // may not see; the two are never told apart. noun is the glossary's word.
 func NotFound(noun, ref string) error {
-	return &Error{Kind: KindNotFound, Msg: "no " + noun + " " + quote(ref) + " that you can see",
-		Hint: "check the spelling, or list what there is"}
+	hint := "check the spelling, or list what there is"
+	switch noun {
+	case "app", "org", "space", "user", "member", "domain", "route", "release", "build", "task", "token", "key":
+		hint += ": stead " + noun + "s"
+	}
+	return &Error{Kind: KindNotFound, Msg: "no " + noun + " " + quote(ref) + " that you can see", Hint: hint}
 }
 
 // Conflict returns an error for input that clashes with what is there now.

@@ -103,7 +103,7 @@ func markUsage(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return usage{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+				return &stead.Error{Kind: stead.KindInvalid, Msg: cmd.CommandPath() + ": " + err.Error(), Hint: cmd.UseLine() + "; " + cmd.CommandPath() + " --help tells more"}
 			}
 			return nil
 		}

@@ -45,7 +45,7 @@ func (sh *shell) configCommands() []*cobra.Command {
 			for _, a := range args {
 				k, v, ok := strings.Cut(a, "=")
 				if !ok {
-					return usage{fmt.Errorf("%q is not KEY=VALUE", a)}
+					return stead.Invalid("config", fmt.Sprintf("%q is not KEY=VALUE", a), fmt.Sprintf("write %s=value, or remove it: stead config unset %s", a, a))
 				}
 				change[k] = &v
 			}
@@ -53,8 +53,15 @@ func (sh *shell) configCommands() []*cobra.Command {
 		})}
 	unset := &cobra.Command{Use: "unset KEY ...", Short: "Remove values; makes one release", Args: cobra.MinimumNArgs(1),
 		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
+			cfg, err := c.Config(ctx, app)
+			if err != nil {
+				return err
+			}
 			change := map[string]*string{}
 			for _, k := range args {
+				if _, ok := cfg[k]; !ok {
+					return &stead.Error{Kind: stead.KindNotFound, Msg: fmt.Sprintf("%s has no config key %q; nothing was changed", app, k), Hint: "stead config shows the keys there are"}
+				}
 				change[k] = nil
 			}
 			return sh.changeConfig(ctx, c, app, change, noWait)

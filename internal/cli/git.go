@@ -59,6 +59,9 @@ func (sh *shell) git(ctx context.Context, args ...string) (string, error) {
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
+		if strings.Contains(errs.String(), "not a git repository") {
+			return "", stead.Precondition("this folder is in no git repository", "go to the app's folder, or make it one: git init")
+		}
 		return "", fmt.Errorf("git %s: %s", args[0], strings.TrimSpace(errs.String()+" "+err.Error()))
 	}
 	return strings.TrimSpace(out.String()), nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"sort"
 	"strings"
 
@@ -19,7 +20,22 @@ func (sh *shell) logCommands() []*cobra.Command {
 	logs := &cobra.Command{
 		Use: "logs", Short: "Show an app's log", Args: cobra.NoArgs,
 		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, _ []string) error {
-			return sh.printLines(c.Logs(ctx, app, q))
+			if err := checkSource(q.Source); err != nil {
+				return err
+			}
+			some := false
+			err := sh.printLines(func(yield func(stead.Line, error) bool) {
+				for l, err := range c.Logs(ctx, app, q) {
+					some = true
+					if !yield(l, err) {
+						return
+					}
+				}
+			})
+			if err == nil && !some {
+				sh.say("No lines. stead ps -a %s shows what runs.", app)
+			}
+			return err
 		}),
 	}
 	f := logs.Flags()
@@ -28,6 +44,17 @@ func (sh *shell) logCommands() []*cobra.Command {
 	f.StringVarP(&q.Process, "ps", "p", "", "only web.1, or all of web")
 	f.StringVarP(&q.Source, "source", "s", "", "only app, stead, router, api or build")
 	return []*cobra.Command{logs, sh.drainsCommand(), sh.eventsCommand()}
+}
+
+// checkSource refuses a source that no line has.
+func checkSource(s string) error {
+	known := []string{"app", "stead", "router", "api", "build"}
+	for part := range strings.SplitSeq(s, ",") {
+		if part != "" && !slices.Contains(known, part) {
+			return stead.Invalid("source", fmt.Sprintf("there is no source %q", part), "use one of "+strings.Join(known, ", "))
+		}
+	}
+	return nil
 }
 
 // printLines prints lines of output, one JSON object a line with -o json.

@@ -110,6 +110,12 @@ func (sh *shell) diagnose(ctx context.Context) []stead.Check {
 	if !note("platform", err, l.URL+" answers; you are "+me.Email) {
 		return out
 	}
+	note("clock", clock(ctx, l.URL), "this machine and the platform agree on the time")
+	if st, err := c.Status(ctx); note("parts", err, "the platform tells about its parts") {
+		for _, ch := range st.Checks {
+			out = append(out, stead.Check{Name: ch.Name, OK: ch.OK, Detail: ch.Detail})
+		}
+	}
 	ref, err := sh.appRef(ctx)
 	if !note("app", err, ref) {
 		return out
@@ -123,6 +129,33 @@ func (sh *shell) diagnose(ctx context.Context) []stead.Check {
 		note("answer", answers(ctx, a.URL), a.URL+" answers")
 	}
 	return out
+}
+
+// clockLimit is how far two clocks may differ: tokens and certificates expire
+// by one and are made by the other.
+const clockLimit = 2 * time.Minute
+
+// clock compares this machine's time with the platform's.
+func clock(ctx context.Context, at string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	there, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return nil // a proxy dropped it: nothing to compare
+	}
+	if off := time.Since(there).Round(time.Second); off.Abs() > clockLimit {
+		return fmt.Errorf("this machine's clock differs from the platform's by %v; set both by NTP", off)
+	}
+	return nil
 }
 
 // whole is an error with what to try.

@@ -71,6 +71,11 @@ func (h *house) checks() {
 			return "ready", b.Ready(ctx)
 		})
 	}
+	for region, e := range h.m.engines {
+		if r, ok := e.(interface{ Ready(context.Context) error }); ok {
+			h.p.AddCheck("engine "+region, func(ctx context.Context) (string, error) { return "ready", r.Ready(ctx) })
+		}
+	}
 	if len(h.m.engines) == 0 {
 		return
 	}

@@ -8,7 +8,8 @@ import (
 )
 
 // TestZeroLoss changes an app in every way while it is in use. No request may
-// fail.
+// fail, and no socket of an app that is not changed may be dropped. Larger with
+// STEAD_TEST_DEPLOYS and STEAD_TEST_SCALE: make bench-loss.
 func TestZeroLoss(t *testing.T) {
 	t.Run("fake", func(t *testing.T) {
 		zeroLoss(t, start(t, "fake"), false)
@@ -24,16 +25,22 @@ func zeroLoss(t *testing.T, p *platform, outlives bool) {
 	p.must(t, dir, "create", "loss", "--no-remote")
 	on := func(args ...string) { p.must(t, dir, append(args, "-a", "loss")...) }
 	on("push")
+	if outlives { // the app in memory does not upgrade
+		s := openSockets(t, p, 10)
+		defer s.end(t)
+	}
 	l := begin(p, "loss."+p.domain, 500)
 	defer l.end(t)
+	most := rounds("STEAD_TEST_SCALE", 4)
 	l.phase(t, "deploys", func() {
 		for n := range rounds("STEAD_TEST_DEPLOYS", 2) {
 			write(t, dir, "note", fmt.Sprint(n))
 			on("push")
 		}
 	})
-	l.phase(t, "scale 1→4→1", func() { on("scale", "web=4"); on("scale", "web=1") })
+	l.phase(t, fmt.Sprintf("scale 1→%d→1", most), func() { on("scale", fmt.Sprintf("web=%d", most)); on("scale", "web=1") })
 	l.phase(t, "restart", func() { on("restart") })
+	l.phase(t, "restart of 3, one by one", func() { on("scale", "web=3"); on("restart", "web"); on("scale", "web=1") })
 	l.phase(t, "rollback", func() { on("rollback") })
 	l.phase(t, "config set", func() { on("config", "set", "GREETING=hello") })
 	l.phase(t, "a push that fails to boot", func() {
@@ -49,6 +56,7 @@ func zeroLoss(t *testing.T, p *platform, outlives bool) {
 	}
 	l.phase(t, "kill -9 of the control plane", func() { p.kill(t, "serve"); p.answers(t) })
 	l.phase(t, "kill -9 of containerd", func() { p.kill(t, "containerd"); p.answers(t); on("scale", "web=2") })
+	l.phase(t, "a further instance of the app with sockets", func() { p.must(t, dir, "scale", "web=2", "-a", "sockets") })
 }
 
 // tree makes a copy of the example app.
