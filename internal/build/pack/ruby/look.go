@@ -91,11 +91,10 @@ func (a *app) readLock(locked, gemfile []byte) {
 }
 
 var (
-	rubyLine    = regexp.MustCompile(`(?m)^\s*ruby\s*\(?\s*((?:["'][^"'\n]{1,40}["']\s*,?\s*)+)`)
-	rubyWord    = regexp.MustCompile(`["']([^"'\n]+)["']`)
-	rubyLocked  = regexp.MustCompile(`(?m)^RUBY VERSION\s+ruby ([0-9][0-9.]*)`)
-	exactPatch  = regexp.MustCompile(`^=?\s*[0-9]+\.[0-9]+\.[0-9]+$`)
-	debianPatch = map[string]string{"3.1": "3.1.2", "3.3": "3.3.8"}
+	rubyLine   = regexp.MustCompile(`(?m)^\s*ruby\s*\(?\s*((?:["'][^"'\n]{1,40}["']\s*,?\s*)+)`)
+	rubyWord   = regexp.MustCompile(`["']([^"'\n]+)["']`)
+	rubyLocked = regexp.MustCompile(`(?m)^RUBY VERSION\s+ruby ([0-9][0-9.]*)`)
+	exactPatch = regexp.MustCompile(`^=?\s*[0-9]+\.[0-9]+\.[0-9]+$`)
 )
 
 // version reads the Gemfile, else .ruby-version, else .tool-versions, else
@@ -116,13 +115,12 @@ func (a *app) version(tree fs.FS, gemfile, locked string) (err error) {
 	if a.line, err = plan.Choose("Ruby", lines, a.asked); err != nil {
 		return err
 	}
-	patch := debianPatch[a.line.Version]
-	if a.asked.From == "Gemfile" && exactPatch.MatchString(a.asked.Version) && a.asked.Version != patch {
-		return stead.Invalid("Gemfile", "the Gemfile asks for exactly Ruby "+plan.Plain(a.asked.Version)+", and Bundler would refuse Debian's "+patch,
-			"write ruby \"~> "+a.line.Version+".0\" in the Gemfile: Debian brings the security fixes of Ruby "+a.line.Version+" under that number")
-	}
-	if exactPatch.MatchString(a.asked.Version) && a.asked.Version != patch {
-		a.notes = append(a.notes, a.asked.From+" asks for Ruby "+plan.Plain(a.asked.Version)+"; the one that runs is Debian's "+patch)
+	if exactPatch.MatchString(a.asked.Version) {
+		note := a.asked.From + " asks for Ruby " + plan.Plain(a.asked.Version) + "; what runs is the patch release of Ruby " + a.line.Version + " that Debian keeps"
+		if a.asked.From == "Gemfile" {
+			note += ": if Bundler refuses it, write ruby \"~> " + a.line.Version + ".0\""
+		}
+		a.notes = append(a.notes, note)
 	}
 	return nil
 }
