@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -104,7 +105,9 @@ func (c *conn) serve() {
 		putBuffer(c.out[:cap(c.out)])
 		c.out = nil
 		if !keep || c.single {
-			c.linger()
+			if !c.parted() {
+				c.linger()
+			}
 			return
 		}
 		c.enter(phaseIdle)
@@ -124,6 +127,7 @@ func (c *conn) release() {
 func (c *conn) readHead() (int, error) {
 	if c.r == c.w {
 		c.release()
+		runtime.Gosched() // as in answer
 		if err := c.firstRead(); err != nil {
 			return 0, err
 		}
@@ -215,6 +219,12 @@ func (c *conn) refuse(err error) {
 	f := fault{Code: "H26", Status: r.status, Desc: "Request error", What: "This request was refused: " + r.why + ".", Hint: "Send a well-formed HTTP request."}
 	c.answerFault(f)
 	c.linger()
+}
+
+// parted reports whether nothing more is to come from the client: it said that
+// this was its last request, and all of that has been read.
+func (c *conn) parted() bool {
+	return c.req.close && c.r == c.w && c.x.fault == nil && (c.x.body == nil || c.x.body.whole)
 }
 
 // linger lets the client read the answer before the connection is reset by what

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -200,13 +201,13 @@ func (k *core) newConn(nc, under net.Conn, secure bool) *conn {
 		c.proto, c.port = "https", "443"
 	}
 	c.since.Store(now())
-	if a, err := netip.ParseAddrPort(under.RemoteAddr().String()); err == nil {
+	if a, ok := addrPort(under.RemoteAddr()); ok {
 		ip := a.Addr().Unmap()
 		c.remote = ip.WithZone("").String()
 		c.trust = k.trusts(ip)
 	}
-	if _, p, err := net.SplitHostPort(under.LocalAddr().String()); err == nil {
-		c.port = p
+	if a, ok := addrPort(under.LocalAddr()); ok {
+		c.port = strconv.Itoa(int(a.Port()))
 	}
 	if t, ok := under.(syscall.Conn); ok {
 		c.peer, _ = t.SyscallConn()
@@ -215,6 +216,14 @@ func (k *core) newConn(nc, under net.Conn, secure bool) *conn {
 		}
 	}
 	return c
+}
+
+func addrPort(a net.Addr) (netip.AddrPort, bool) {
+	if t, ok := a.(*net.TCPAddr); ok {
+		return t.AddrPort(), true
+	}
+	p, err := netip.ParseAddrPort(a.String())
+	return p, err == nil
 }
 
 // ofStream makes the state of one request of an HTTP/2 connection.

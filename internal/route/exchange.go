@@ -132,16 +132,16 @@ func (c *conn) try(attempt int) (keep, again bool) {
 		x.fault = &faultClientLeft
 		return false, false
 	}
-	u := x.b.take(now(), !c.repeatable())
+	at := now()
+	u := x.b.take(at, !c.repeatable())
 	if attempt > 0 && u != nil {
 		u.Close()
 		u = nil
 	}
 	if u == nil {
-		begin := now()
 		var err error
 		u, err = x.b.connect(context.Background(), c.core.limits.Connect)
-		x.connect = time.Duration(now() - begin)
+		at, x.connect = now(), time.Duration(now()-at)
 		if err == errRetired {
 			return false, true
 		}
@@ -154,13 +154,13 @@ func (c *conn) try(attempt int) (keep, again bool) {
 		}
 	}
 	c.setUp(u)
-	keep, reuse, again := c.pass(u)
+	keep, reuse, again := c.pass(u, at)
 	c.setUp(nil)
 	if !reuse || c.expired.Load() {
 		u.Close()
 		return keep && !c.expired.Load(), again
 	}
-	x.b.give(u, now())
+	x.b.give(u, at+int64(x.service))
 	return keep, false
 }
 
@@ -177,11 +177,11 @@ func (c *conn) repeatable() bool {
 }
 
 // pass sends the request over u and the answer back.
-func (c *conn) pass(u *upstream) (keep, reuse, again bool) {
+func (c *conn) pass(u *upstream, begin int64) (keep, reuse, again bool) {
 	x := &c.x
 	c.out = c.appendRequest(c.out[:0])
-	begin := now()
-	c.enter(phaseWait)
+	c.since.Store(begin)
+	c.ph.Store(int32(phaseWait))
 	if _, err := u.Write(c.out); err != nil {
 		x.fault = &faultClosed
 		if again = u.reused && c.repeatable() && !c.expired.Load(); again {

@@ -71,15 +71,16 @@ func main() {
 	short := flag.Bool("short", false, "two to three minutes instead of ten to fifteen")
 	only := flag.String("only", "", "proxies, comma-separated; all")
 	match := flag.String("rows", "", "rows whose name contains this; all")
+	others := flag.String("builds", "", "further builds of steadd, as before=/path/to/steadd,…")
 	core := flag.String("core", "0", "the proxies' core")
 	flag.Parse()
-	if err := run(*short, *only, *match, *core); err != nil {
+	if err := run(*short, *only, *match, *core, *others); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-router:", err)
 		os.Exit(1)
 	}
 }
 
-func run(short bool, only, match, core string) error {
+func run(short bool, only, match, core, others string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	dir, err := os.MkdirTemp("/tmp", "stead-bench")
@@ -97,7 +98,7 @@ func run(short bool, only, match, core string) error {
 		}
 	}
 	defer b.end()
-	if err := b.start(only); err != nil {
+	if err := b.start(only, others); err != nil {
 		return err
 	}
 	if err := b.measureIdle(); err != nil { // first: a used process has memory to reuse
@@ -115,7 +116,7 @@ func run(short bool, only, match, core string) error {
 }
 
 // start runs every proxy twice: with one route and with 10 000.
-func (b *bench) start(only string) error {
+func (b *bench) start(only, others string) error {
 	app, err := startBackend()
 	if err != nil {
 		return err
@@ -128,7 +129,7 @@ func (b *bench) start(only string) error {
 	for i := range hosts {
 		hosts[i] = fmt.Sprintf("app%d.bench.test", i)
 	}
-	for _, m := range makers {
+	for _, m := range makers(others) {
 		if only != "" && !slices.Contains(strings.Split(only, ","), m.name) {
 			continue
 		}

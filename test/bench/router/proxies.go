@@ -39,18 +39,31 @@ type site struct {
 	lines   bool   // Stead: write access lines and read them
 }
 
-// makers start the proxies; each returns the command that serves site on the two addresses.
-var makers = []struct {
+// maker starts a kind of proxy: make returns the command that serves site on the
+// two addresses.
+type maker struct {
 	name string
 	bin  string
 	make func(p *proxy, s site) ([]string, error)
-}{
-	{"stead", "bin/steadd", makeStead},
-	{"stead+lines", "bin/steadd", makeStead},
-	{"nginx", "nginx", makeNginx},
-	{"haproxy", "haproxy", makeHaproxy},
-	{"caddy", "caddy", makeCaddy},
-	{"traefik", "bin/traefik", makeTraefik},
+}
+
+// makers are all contestants; others are further builds of steadd, "name=path,…",
+// to compare a change with what was before.
+func makers(others string) []maker {
+	all := []maker{
+		{"stead", "bin/steadd", makeStead("bin/steadd")},
+		{"stead+lines", "bin/steadd", makeStead("bin/steadd")},
+		{"nginx", "nginx", makeNginx},
+		{"haproxy", "haproxy", makeHaproxy},
+		{"caddy", "caddy", makeCaddy},
+		{"traefik", "bin/traefik", makeTraefik},
+	}
+	for pair := range strings.SplitSeq(others, ",") {
+		if name, path, ok := strings.Cut(pair, "="); ok {
+			all = append(all, maker{"stead-" + name, path, makeStead(path)})
+		}
+	}
+	return all
 }
 
 func freeAddr() (string, error) {
@@ -134,8 +147,10 @@ func (p *proxy) ready(host string) (err error) {
 	return errors.Join(errors.New("does not serve"), err)
 }
 
-func makeStead(p *proxy, s site) ([]string, error) {
-	return []string{"bin/steadd", "router", "--data", s.dir, "--http", p.plain, "--https", p.safe, "--domain", "bench.test"}, nil
+func makeStead(bin string) func(*proxy, site) ([]string, error) {
+	return func(p *proxy, s site) ([]string, error) {
+		return []string{bin, "router", "--data", s.dir, "--http", p.plain, "--https", p.safe, "--domain", "bench.test"}, nil
+	}
 }
 
 // publish gives Stead's router its table, and reads its lines if there are any.
