@@ -172,6 +172,10 @@ func (b *bench) round(ctx context.Context, r *row, n int) error {
 		}
 		p := list[(i+n)%len(list)]
 		s, err := b.measure(p, r)
+		if errors.Is(err, errNoAnswers) {
+			fmt.Fprintf(os.Stderr, "%s, %s: a round without a figure: %v\n", r.name, p.name, err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("%s, %s: %w", r.name, p.name, err)
 		}
@@ -211,6 +215,8 @@ func (b *bench) load(p *proxy, r *row, t *tally) (load, error) {
 	return f, err
 }
 
+var errNoAnswers = errors.New("too few answers")
+
 func (b *bench) measure(p *proxy, r *row) (s sample, err error) {
 	t := &tally{}
 	l, err := b.load(p, r, t)
@@ -241,7 +247,7 @@ func (b *bench) measure(p *proxy, r *row) (s sample, err error) {
 		s.failed += n
 	}
 	if len(times) == 0 || s.failed > len(times)/100 {
-		return s, fmt.Errorf("%d answers, failures: %v", len(times), failed)
+		return s, fmt.Errorf("%w: %d answers, failures: %v", errNoAnswers, len(times), failed)
 	}
 	s.count = len(times)
 	s.rate, s.perCPU = float64(s.count)/took.Seconds(), float64(s.count)/max(used, tick).Seconds()
