@@ -38,6 +38,7 @@ var needs = map[string]need{
 	"CreateToken": needToken, "RevokeToken": needSelf, "AddSSHKey": needSelf, "RemoveSSHKey": needSelf, "SetPassword": needSelf,
 	"CreateOrg": needOperator, "Users": needOperator, "CreateUser": needOperator, "DeleteUser": needOperator,
 	"Spaces": needRead, "Members": needRead, "CreateSpace": needAdmin, "SetMember": needAdmin, "RemoveMember": needAdmin,
+	"Collaborators": needRead, "SetCollaborator": needAdmin, "RemoveCollaborator": needAdmin, "MoveApp": needAdmin,
 	"Apps": needRead, "CreateApp": needWrite, "App": needRead, "AwaitApp": needRead, "UpdateApp": needWrite, "DestroyApp": needWrite,
 	"Config": needSecret, "SetConfig": needWrite,
 	"Processes": needRead, "Scale": needWrite, "UpdateProcess": needWrite, "Restart": needWrite, "Stop": needWrite, "Instances": needRead,
@@ -202,6 +203,8 @@ func (f *tenant) query(o *huma.Operation) string {
 		return "?org=" + f.org.Name
 	case "RemoveMember":
 		return "?org=" + f.org.Name + "&email=" + f.member
+	case "RemoveCollaborator":
+		return "?email=" + f.member
 	case "EventPage", "Events":
 		return "?app=" + string(f.app.ID)
 	}
@@ -214,13 +217,14 @@ func (f *tenant) body(o *huma.Operation) (body, kind string) {
 	}
 	fresh := "n" + strings.ReplaceAll(string(stead.NewID(time.Now()))[20:], "-", "")
 	bodies := map[string]any{
-		"Login":         map[string]string{"email": f.adminEmail, "password": password},
-		"CreateToken":   stead.NewToken{Name: "x", Scope: stead.ScopeRead},
-		"AddSSHKey":     map[string]string{"public_key": newKey()},
-		"SetPassword":   map[string]string{"password": "another " + password},
-		"CreateOrg":     map[string]string{"name": fresh},
-		"CreateUser":    stead.NewUser{Email: fresh + "@example.com", Password: password},
-		"CreateSpace":   map[string]string{"org": f.org.Name, "name": fresh},
+		"Login":           map[string]string{"email": f.adminEmail, "password": password},
+		"CreateToken":     stead.NewToken{Name: "x", Scope: stead.ScopeRead},
+		"AddSSHKey":       map[string]string{"public_key": newKey()},
+		"SetPassword":     map[string]string{"password": "another " + password},
+		"CreateOrg":       map[string]string{"name": fresh},
+		"CreateUser":      stead.NewUser{Email: fresh + "@example.com", Password: password},
+		"CreateSpace":     map[string]string{"org": f.org.Name, "name": fresh},
+		"SetCollaborator": map[string]any{"email": f.member, "role": stead.RoleAuditor}, "MoveApp": map[string]any{"org": f.org.Name},
 		"SetMember":     map[string]any{"org": f.org.Name, "email": f.member, "role": stead.RoleAuditor},
 		"CreateApp":     stead.NewApp{Name: fresh, Org: f.org.Name},
 		"UpdateApp":     stead.AppPatch{Maintenance: new(true)},

@@ -65,7 +65,7 @@ func build(c Config) (*server, *http.ServeMux) {
 	mux := http.NewServeMux()
 	s.api = humago.New(mux, s.describe())
 	s.api.UseMiddleware(s.authenticate, s.replay)
-	for _, register := range []func(*server){people, credentials, orgs, pipelines, apps, config, processes, domains, routes, certificates, drains,
+	for _, register := range []func(*server){people, credentials, orgs, pipelines, apps, collaborators, config, processes, domains, routes, certificates, drains,
 		builds, releases, output, tasks, schedules, events, status} {
 		register(s)
 	}

@@ -121,6 +121,8 @@ func (w *world) tenant(t *testing.T, c caller) *tenant {
 	f.member, f.victim = w.member(t), name+"@example.com"
 	_, err = w.p.SetMember(w.admin, f.org.Name, "", f.member, stead.RoleDeveloper)
 	check(t, err)
+	_, err = w.p.SetCollaborator(w.admin, string(f.app.ID), f.member, stead.RoleAuditor)
+	check(t, err)
 	w.join(t, f, c)
 	return f
 }

@@ -90,7 +90,7 @@ func (sh *shell) root() *cobra.Command {
 		sh.deployCommands(), sh.pipelineCommands(), sh.logCommands(), sh.runCommands(), sh.domainCommands(), sh.certCommands(), sh.gitCommands(), sh.platformCommands()} {
 		root.AddCommand(group...)
 	}
-	root.AddCommand(sh.herokuCommands()...)
+	root.AddCommand(append(sh.herokuCommands(), sh.accessCommands()...)...)
 	for _, c := range root.Commands() {
 		markUsage(c)
 	}

@@ -1,6 +1,8 @@
 package heroku
 
 import (
+	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 
@@ -214,9 +216,22 @@ func (c *call) authorization() (any, error) {
 }
 
 type authorizeInput struct {
-	Description string   `json:"description"`
-	ExpiresIn   *int     `json:"expires_in"`
-	Scope       []string `json:"scope"`
+	Description string          `json:"description"`
+	ExpiresIn   json.RawMessage `json:"expires_in"` // seconds: a number, or as the CLI has it, a text
+	Scope       []string        `json:"scope"`
+}
+
+// life is how long the token is good for; 0: for ever.
+func (in authorizeInput) life() (time.Duration, error) {
+	text := strings.Trim(string(in.ExpiresIn), `"`)
+	if text == "" || text == "null" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 100*365*24*3600 {
+		return 0, stead.Invalid("expires_in", quote(text)+" is not a number of seconds", "give a whole number, such as 3600")
+	}
+	return time.Duration(n) * time.Second, nil
 }
 
 // authorize makes a token: for who has one, or for who gives an e-mail address
@@ -239,9 +254,9 @@ func (c *call) authorize() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ttl := time.Duration(0)
-	if in.ExpiresIn != nil {
-		ttl = time.Duration(*in.ExpiresIn) * time.Second
+	ttl, err := in.life()
+	if err != nil {
+		return nil, err
 	}
 	t, err := c.p.CreateToken(c.ctx, in.Description, scope, ttl)
 	return c.created(c.showToken(t)), err
