@@ -1,9 +1,9 @@
 // A plugin of the Heroku CLI: with it, plain "heroku" talks to the Stead platform
 // that "stead login" chose, as "stead heroku" does. STEAD_OFF=1 leaves the CLI
 // as it is, for people who also use Heroku.
-import {spawn} from 'node:child_process'
-import {createRequire} from 'node:module'
-import {createInterface} from 'node:readline'
+'use strict'
+const {spawn} = require('node:child_process')
+const {createInterface} = require('node:readline')
 
 // The endpoint is this program, which serves until its standard input ends:
 // when the CLI does, however it does.
@@ -22,7 +22,7 @@ function endpoint() {
   })
 }
 
-export default async function () {
+module.exports = async function () {
   // Under "stead heroku" everything is set already.
   if (process.env.STEAD_OFF || process.env.STEAD_ENDPOINT) return
   const env = await endpoint()
@@ -30,5 +30,5 @@ export default async function () {
   if (process.env.NODE_OPTIONS) env.STEAD_NODE_OPTIONS = process.env.NODE_OPTIONS
   if (/^(auth:)?login$/.test(process.argv[2] || '')) delete env.HEROKU_API_KEY // with one, the CLI does not log in
   Object.assign(process.env, env)
-  createRequire(import.meta.url)(env.STEAD_GUARD)
+  require(env.STEAD_GUARD)
 }
