@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,13 +57,19 @@ func (c Config) environment() []string {
 
 // superviseAll keeps the control plane and the data plane running. When it
 // ends, both go on.
-func superviseAll(ctx context.Context, c Config, log *slog.Logger) error {
+// What runs of a program that was replaced since is upgraded; with renew,
+// everything is.
+func superviseAll(ctx context.Context, c Config, renew bool, log *slog.Logger) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for name, verb := range map[string]string{nameServe: "serve", nameRouter: "router"} {
 		spec, err := c.self(name, verb)
 		if err != nil {
 			return err
 		}
+		if spec.Upgrade = supervise.UpgradeChanged; renew {
+			spec.Upgrade = supervise.UpgradeAlways
+		}
+		spec.TakeOver = name == nameRouter
 		g.Go(func() error { return supervise.Run(ctx, spec, log) })
 	}
 	return g.Wait()
@@ -87,12 +94,69 @@ func start(ctx context.Context, c Config, errw io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if pid, ok := supervise.Running(spec.StateDir, spec.Name); ok && supervise.Outdated(pid, spec.Path) {
+		fmt.Fprintln(errw, "    the program has changed: upgrading")
+		return c.replace(ctx, spec, errw)
+	}
 	if _, err := supervise.Start(spec); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	return c.awaitReady(ctx, errw)
+}
+
+// upgrade has every process of the platform replaced by one of this program and
+// these settings. The router hands its sockets over, so no request is lost.
+func upgrade(ctx context.Context, c Config, errw io.Writer) error {
+	spec, err := c.self(nameSupervisor, "supervise")
+	if err != nil {
+		return err
+	}
+	if _, ok := supervise.Running(spec.StateDir, spec.Name); !ok {
+		return stead.Precondition("the platform in "+c.Data+" does not run", "start it: steadd start")
+	}
+	spec.Args = append(spec.Args, renewFlag)
+	return c.replace(ctx, spec, errw)
+}
+
+const renewFlag = "--renew"
+
+// replace starts the supervisor anew; it sees to the others.
+func (c Config) replace(ctx context.Context, spec supervise.Spec, errw io.Writer) error {
+	if err := supervise.Stop(ctx, spec.StateDir, spec.Name, 10*time.Second); err != nil {
+		return err
+	}
+	was, _ := supervise.Running(spec.StateDir, nameServe)
+	other := slices.Contains(spec.Args, renewFlag) || supervise.Outdated(was, spec.Path)
+	c.setPhase("upgrading")
+	if _, err := supervise.Start(spec); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
+	defer cancel()
+	if other {
+		if err := c.awaitOther(ctx, nameServe, was); err != nil {
+			return err
+		}
+	}
+	return c.awaitReady(ctx, errw)
+}
+
+// awaitOther waits until a daemon's process is another one.
+func (c Config) awaitOther(ctx context.Context, name string, was int) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if pid, ok := supervise.Running(c.path("run"), name); ok && pid != was {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return stead.Unavailable("the platform's processes were not replaced", "read "+c.path("run", nameSupervisor+".log"), ctx.Err())
+		case <-tick.C:
+		}
+	}
 }
 
 // awaitReady polls readyz and shows what the control plane is at.

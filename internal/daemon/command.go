@@ -110,12 +110,22 @@ func command(out, errw io.Writer) *cobra.Command {
 			RunE: with(func(ctx context.Context, c Config, w io.Writer) error { return serve(ctx, c, logger(c, w)) })},
 		&cobra.Command{Use: "router", Short: "Run the data plane in the foreground", Args: cobra.NoArgs,
 			RunE: with(func(ctx context.Context, c Config, w io.Writer) error { return router(ctx, c, logger(c, w)) })},
-		&cobra.Command{Use: "supervise", Short: "Keep control plane and data plane running, in the foreground", Args: cobra.NoArgs,
-			RunE: with(func(ctx context.Context, c Config, w io.Writer) error { return superviseAll(ctx, c, logger(c, w)) })},
+		superviseCommand(&c, errw),
+		&cobra.Command{Use: "upgrade", Short: "Replace the platform's processes by ones of this program and these settings; no request is lost", Args: cobra.NoArgs, RunE: with(upgrade)},
 		&cobra.Command{Use: "start", Short: "Start the platform in the background and wait until it is ready", Args: cobra.NoArgs, RunE: with(start)},
 		&cobra.Command{Use: "stop", Short: "Stop the platform and its apps; their data stays", Args: cobra.NoArgs, RunE: with(stop)},
 		purgeCommand(&c, errw), tokenCommand(&c, out), backupCommand(&c, out), restoreCommand(&c, errw), rotateCommand(&c, errw))
 	return root
+}
+
+func superviseCommand(c *Config, errw io.Writer) *cobra.Command {
+	var renew bool
+	cmd := &cobra.Command{Use: "supervise", Short: "Keep control plane and data plane running, in the foreground", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return superviseAll(cmd.Context(), *c, renew, logger(*c, errw))
+		}}
+	cmd.Flags().BoolVar(&renew, "renew", false, "replace what runs already, also if its program has not changed")
+	return cmd
 }
 
 func purgeCommand(c *Config, errw io.Writer) *cobra.Command {

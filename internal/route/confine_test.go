@@ -1,6 +1,7 @@
 package route
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -168,3 +169,72 @@ func TestActivated(t *testing.T) {
 }
 
 func ok(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }
+
+// An upgraded connection stays with the router that has it, until it ends, and
+// everything else goes to the successor.
+func TestSocketsOutliveTheTakeOver(t *testing.T) {
+	dir := tempDir(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	ln.Close()
+	r := &rig{t: t, addr: addr, client: Dial(filepath.Join(dir, "run", "r.sock"))}
+	first := child(t, dir, addr)
+	wait(t, func() bool { _, err := r.client.Stats(t.Context()); return err == nil })
+	r.publish(rule("a.test", echoServer(t)))
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	in := bufio.NewReader(c)
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != 101 {
+		t.Fatal(resp, err)
+	}
+	say := func(text string) {
+		t.Helper()
+		io.WriteString(c, text+"\n")
+		if got, err := in.ReadString('\n'); err != nil || got != text+"\n" {
+			t.Fatalf("%q %v", got, err)
+		}
+	}
+	say("before")
+	child(t, dir, addr)
+	wait(t, func() bool {
+		s, err := r.client.Stats(t.Context())
+		return err == nil && s.Sockets == 0 && s.Routes == 1
+	})
+	end := time.Now().Add(3 * time.Second) // longer than the time that requests get
+	for time.Now().Before(end) {
+		say("meanwhile")
+		if resp, _ := r.get("a.test", "/"); resp.StatusCode != 426 {
+			t.Fatal(resp.Status)
+		}
+	}
+	c.Close()
+	if err := first.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// echoServer upgrades to a protocol that gives back what it gets.
+func echoServer(t *testing.T) string {
+	return backendServer(t, func(w http.ResponseWriter, q *http.Request) {
+		if q.Header.Get("Upgrade") != "echo" {
+			w.WriteHeader(http.StatusUpgradeRequired)
+			return
+		}
+		c, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		io.Copy(c, rw)
+	})
+}

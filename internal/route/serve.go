@@ -162,7 +162,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	s.closeListeners()
 	accepting.Wait()
-	s.drain()
+	s.drain(ctx)
 	return err
 }
 
@@ -176,7 +176,7 @@ func (s *server) closeListeners() {
 
 // drain waits for the requests in flight, and after a take-over for upgraded
 // connections too.
-func (s *server) drain() {
+func (s *server) drain(ctx context.Context) {
 	s.core.drain()
 	done := make(chan struct{})
 	go func() { s.conns.Wait(); close(done) }()
@@ -189,10 +189,13 @@ func (s *server) drain() {
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	ended := ctx.Done()
 	for {
 		select {
 		case <-done:
 			return
+		case <-ended: // told to end: upgraded connections no longer hold it back
+			last, ended = end, nil
 		case t := <-tick.C:
 			only := s.core.count.conns.Load() <= s.core.count.sockets.Load()
 			if t.After(last) || t.After(end) && !only || last == end && only {

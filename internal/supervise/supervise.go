@@ -34,6 +34,9 @@ type Spec struct {
 	StateDir string // holds <name>.pid and <name>.log; must outlive the daemon
 	Attr     *syscall.SysProcAttr
 	Ready    func(ctx context.Context) error // nil when it can be used; polled after a start
+
+	Upgrade  Upgrade // what Run does with a daemon that runs of another program
+	TakeOver bool    // a second one takes the work over from the first, which then ends by itself
 }
 
 // Run keeps the daemon running until ctx ends, and then leaves it running.
@@ -41,6 +44,14 @@ func Run(ctx context.Context, s Spec, log *slog.Logger) error {
 	log = log.With("daemon", s.Name)
 	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		pid, adopted := Running(s.StateDir, s.Name)
+		if adopted && s.outdated(pid) {
+			log.Info("daemon upgraded", "pid", pid)
+			if err := s.supersede(ctx, pid); err != nil {
+				return err
+			}
+			adopted = false
+		}
+		s.Upgrade = min(s.Upgrade, UpgradeChanged) // once
 		var child *os.Process
 		if !adopted {
 			var err error
@@ -158,7 +169,15 @@ func reap(child *os.Process) {
 // Stop ends the daemon: SIGTERM, and SIGKILL when grace is over. That none is
 // running is no error.
 func Stop(ctx context.Context, stateDir, name string, grace time.Duration) error {
-	pid, ok := Running(stateDir, name)
+	if err := stopFormer(ctx, stateDir, name, grace); err != nil {
+		return err
+	}
+	return stopFile(ctx, stateDir, name, pidPath(stateDir, name), grace)
+}
+
+// stopFile ends the process that a pid file names.
+func stopFile(ctx context.Context, stateDir, name, file string, grace time.Duration) error {
+	pid, ok := runningIn(file)
 	if !ok {
 		return nil
 	}
@@ -176,7 +195,7 @@ func Stop(ctx context.Context, stateDir, name string, grace time.Duration) error
 			return fmt.Errorf("stop %s: process %d does not end", name, pid)
 		}
 	}
-	_ = os.Remove(pidPath(stateDir, name))
+	_ = os.Remove(file)
 	return nil
 }
 
@@ -192,7 +211,11 @@ func gone(ctx context.Context, fd int, limit time.Duration) bool {
 // Running returns the daemon's pid, if it runs. The pid file also holds the
 // process's start time, so that a reused pid is never taken for the daemon.
 func Running(stateDir, name string) (pid int, ok bool) {
-	data, err := os.ReadFile(pidPath(stateDir, name))
+	return runningIn(pidPath(stateDir, name))
+}
+
+func runningIn(file string) (pid int, ok bool) {
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return 0, false
 	}
