@@ -55,6 +55,7 @@ func zeroLoss(t *testing.T, p *platform, outlives bool) {
 		return // the engine in memory ends with the control plane
 	}
 	l.phase(t, "kill -9 of the control plane", func() { p.kill(t, "serve"); p.answers(t) })
+	l.phase(t, "upgrade of control plane and router", func() { p.replaceProgram(t); p.steadd(t, "start"); p.answers(t); on("scale", "web=1") })
 	l.phase(t, "kill -9 of containerd", func() { p.kill(t, "containerd"); p.answers(t); on("scale", "web=2") })
 	l.phase(t, "a further instance of the app with sockets", func() { p.must(t, dir, "scale", "web=2", "-a", "sockets") })
 }
