@@ -54,6 +54,7 @@ lint: ## gofmt and vet
 
 bench: build ## measure; the figures of docs/performance.md
 	go test -run '^$$' -bench . -benchtime 1s ./internal/...
+	STEAD_TEST_IDLE=15 go test -v -count=1 -run TestIdleCost ./test/e2e
 
 bench-router: programs bin/traefik ## the router against nginx, HAProxy, Caddy and Traefik; BENCH=short: two to three minutes
 	@scripts/bench-router
