@@ -23,6 +23,8 @@ type scene struct {
 	build   stead.Build
 	task    stead.Task
 	route   stead.Route
+	drain   stead.Drain
+	sched   stead.Schedule
 }
 
 func newScene(t *testing.T, w *world, name string) *scene {
@@ -40,6 +42,10 @@ func newScene(t *testing.T, w *world, name string) *scene {
 	s.task, err = w.Run(w.admin, name, NewTask{Command: stead.Command{"true"}})
 	check(t, err)
 	s.build = w.push(name)
+	s.drain, err = w.AddDrain(w.admin, name, stead.NewDrain{URL: "https://logs.example.com/"})
+	check(t, err)
+	s.sched, err = w.AddSchedule(w.admin, name, stead.NewSchedule{Cron: "@yearly", Command: stead.Command{"true"}})
+	check(t, err)
 	return s
 }
 
@@ -185,6 +191,22 @@ var appUseCases = map[string]attempt{
 		_, err := s.UpdateDomain(ctx, s.app.Name, s.app.Name+".example.com", stead.DomainPatch{HTTPSRedirect: ptr("on")})
 		return err
 	}},
+	"Drains": {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Drains(ctx, s.app.Name); return err }},
+	"AddDrain": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.AddDrain(ctx, s.app.Name, stead.NewDrain{URL: "syslog://logs.example.com"})
+		return err
+	}},
+	"RemoveDrain": {stead.ActWrite, func(ctx context.Context, s *scene) error { return s.RemoveDrain(ctx, s.app.Name, string(s.drain.ID)) }},
+	"Schedules":   {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Schedules(ctx, s.app.Name); return err }},
+	"AddSchedule": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.AddSchedule(ctx, s.app.Name, stead.NewSchedule{Cron: "@daily", Command: stead.Command{"true"}})
+		return err
+	}},
+	"UpdateSchedule": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.UpdateSchedule(ctx, s.app.Name, s.sched.ID, stead.SchedulePatch{Paused: ptr(true)})
+		return err
+	}},
+	"RemoveSchedule": {stead.ActWrite, func(ctx context.Context, s *scene) error { return s.RemoveSchedule(ctx, s.app.Name, s.sched.ID) }},
 	"AuthorizeRepository": {stead.ActRead, func(ctx context.Context, s *scene) error {
 		_, err := s.AuthorizeRepository(ctx, "apps/"+string(s.app.ID), false)
 		return err
@@ -220,6 +242,12 @@ var systemUseCases = map[string]func(ctx context.Context, s *scene) error{
 	"ReleaseTask":       func(ctx context.Context, s *scene) error { _, err := s.ReleaseTask(ctx, s.release.ID); return err },
 	"StartTask":         func(ctx context.Context, s *scene) error { return s.StartTask(ctx, s.task.ID) },
 	"FinishTask":        func(ctx context.Context, s *scene) error { return s.FinishTask(ctx, s.task.ID, nil, "x") },
+	"OpenDrains":        func(ctx context.Context, s *scene) error { _, err := s.OpenDrains(ctx); return err },
+	"ReportDrain":       func(ctx context.Context, s *scene) error { return s.ReportDrain(ctx, s.drain.ID, logs.DrainReport{}) },
+	"RunDue":            func(ctx context.Context, s *scene) error { _, err := s.RunDue(ctx); return err },
+	"Idlers":            func(ctx context.Context, s *scene) error { _, err := s.Idlers(ctx); return err },
+	"Sleep":             func(ctx context.Context, s *scene) error { return s.Sleep(ctx, s.app.ID) },
+	"Wake":              func(ctx context.Context, s *scene) error { return s.Wake(ctx, s.app.ID) },
 	"KeptImages":        func(ctx context.Context, s *scene) error { _, err := s.KeptImages(ctx); return err },
 	"TLSRevision":       func(ctx context.Context, s *scene) error { _, err := s.TLSRevision(ctx); return err },
 	"TLSState":          func(ctx context.Context, s *scene) error { _, err := s.TLSState(ctx); return err },
@@ -246,12 +274,15 @@ var systemUseCases = map[string]func(ctx context.Context, s *scene) error{
 	},
 }
 
-// otherUseCases take no app; their access is tested in people_test.go.
+// otherUseCases take no app; their access is tested in people_test.go, that of
+// pipelines in pipelines_test.go.
 var otherUseCases = []string{"Bootstrap", "Explain", "Login", "Authenticate", "AuthenticateKey", "Me", "Users", "CreateUser", "DeleteUser",
 	"SetPassword", "Tokens", "CreateToken", "RevokeToken", "SSHKeys", "AddSSHKey", "RemoveSSHKey", "Orgs", "CreateOrg", "Spaces",
 	"CreateSpace", "Members", "SetMember", "RemoveMember", "CreateApp", "Apps", "AddCheck", "Status", "Wakes", "RotateKeys",
 	"Authority", "PlatformCertificates",
-	"UpdateMe", "ConfirmPassword", "RenameToken", "ReplaceToken", "Regions", "Sizes"}
+	"UpdateMe", "ConfirmPassword", "RenameToken", "ReplaceToken", "Regions", "Sizes",
+	"Pipelines", "Pipeline", "CreatePipeline", "RenamePipeline", "DestroyPipeline", "SetPipelineApp", "RemovePipelineApp",
+	"Promote", "Promotions", "Promotion"}
 
 // TestEveryUseCaseIsListed fails when a use-case is added without saying who
 // may call it.

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"context"
 	"testing"
 
 	"github.com/steadpaas/stead"
@@ -101,18 +102,47 @@ func TestPromoteAllOrNone(t *testing.T) {
 
 func TestPipelineOfOthers(t *testing.T) {
 	w, _ := pipelined(t)
-	stranger := w.person("stranger@example.com")
-	_, err := w.CreateOrg(w.admin, "elsewhere")
+	pr, err := w.Promote(w.admin, "shop", stead.NewPromotion{From: "stage", To: []string{"shop-us"}})
 	check(t, err)
-	_, err = w.Pipeline(stranger, "shop")
-	wantKind(t, "a stranger's look", err, stead.KindNotFound)
-	reader := w.person("reader@example.com")
+	_, err = w.CreateOrg(w.admin, "elsewhere")
+	check(t, err)
+	stranger, reader := w.person("stranger@example.com"), w.person("reader@example.com")
+	_, err = w.SetMember(w.admin, "elsewhere", "", "stranger@example.com", stead.RoleAdmin)
+	check(t, err)
 	_, err = w.SetMember(w.admin, "default", "", "reader@example.com", stead.RoleAuditor)
 	check(t, err)
-	_, err = w.Pipeline(reader, "shop")
-	check(t, err)
-	_, err = w.Promote(reader, "shop", stead.NewPromotion{From: "stage"})
-	wantKind(t, "an auditor's promotion", err, stead.KindForbidden)
+	reads := map[string]func(ctx context.Context) error{
+		"Pipeline":   func(ctx context.Context) error { _, err := w.Pipeline(ctx, "shop"); return err },
+		"Pipelines":  func(ctx context.Context) error { _, err := w.Pipelines(ctx, "default"); return err },
+		"Promotions": func(ctx context.Context) error { _, err := w.Promotions(ctx, "shop"); return err },
+		"Promotion":  func(ctx context.Context) error { _, err := w.Promotion(ctx, pr.ID); return err },
+	}
+	writes := map[string]func(ctx context.Context) error{
+		"CreatePipeline":  func(ctx context.Context) error { _, err := w.CreatePipeline(ctx, "default", "mine"); return err },
+		"RenamePipeline":  func(ctx context.Context) error { _, err := w.RenamePipeline(ctx, "shop", "mine"); return err },
+		"DestroyPipeline": func(ctx context.Context) error { return w.DestroyPipeline(ctx, "shop") },
+		"SetPipelineApp": func(ctx context.Context) error {
+			_, err := w.SetPipelineApp(ctx, "shop", "stage", stead.StageProduction)
+			return err
+		},
+		"RemovePipelineApp": func(ctx context.Context) error { return w.RemovePipelineApp(ctx, "shop", "stage") },
+		"Promote": func(ctx context.Context) error {
+			_, err := w.Promote(ctx, "shop", stead.NewPromotion{From: "stage"})
+			return err
+		},
+	}
+	for name, call := range reads {
+		wantKind(t, name+" by a stranger", call(stranger), stead.KindNotFound)
+		wantKind(t, name+" by nobody", call(t.Context()), stead.KindUnauthenticated)
+		if err := call(reader); err != nil {
+			t.Errorf("%s by an auditor: %v", name, err)
+		}
+	}
+	for name, call := range writes {
+		wantKind(t, name+" by a stranger", call(stranger), stead.KindNotFound)
+		wantKind(t, name+" by nobody", call(t.Context()), stead.KindUnauthenticated)
+		wantKind(t, name+" by an auditor", call(reader), stead.KindForbidden)
+	}
 	_, err = w.CreateApp(w.admin, NewApp{Name: "foreign", Org: "elsewhere"})
 	check(t, err)
 	_, err = w.SetPipelineApp(w.admin, "shop", "foreign", stead.StageProduction)
