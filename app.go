@@ -94,14 +94,15 @@ func CheckHost(field, host string) error {
 
 // Route sends the requests for a host, below a path, to a process of an app.
 type Route struct {
-	ID          ID          `json:"id"`
-	AppID       ID          `json:"app_id"`
-	App         string      `json:"app"`
-	Host        string      `json:"host"`
-	Path        string      `json:"path"`    // a prefix of whole segments; "/" for all
-	Process     string      `json:"process"` // "web"
-	StripPrefix bool        `json:"strip_prefix,omitempty"`
-	Policy      RoutePolicy `json:"policy"` // passwords left out
+	ID          ID                `json:"id"`
+	AppID       ID                `json:"app_id"`
+	App         string            `json:"app"`
+	Host        string            `json:"host"`
+	Path        string            `json:"path"`    // a prefix of whole segments; "/" for all
+	Process     string            `json:"process"` // "web"
+	StripPrefix bool              `json:"strip_prefix,omitempty"`
+	Policy      RoutePolicy       `json:"policy"` // passwords left out
+	Passwords   map[string]string `json:"-"`      // of Policy.BasicAuth: bcrypt hashes, by user
 }
 
 // CheckPath refuses what cannot be a route's path prefix.

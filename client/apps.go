@@ -119,6 +119,22 @@ func (c *Client) AddRoute(ctx context.Context, app string, n stead.NewRoute) (st
 	return send[stead.Route](ctx, c, http.MethodPost, path("apps", app, "routes"), n)
 }
 
+// UpdateRoute changes what is not nil in the patch.
+func (c *Client) UpdateRoute(ctx context.Context, app string, id stead.ID, p stead.RoutePatch) (stead.Route, error) {
+	return send[stead.Route](ctx, c, http.MethodPatch, path("apps", app, "routes", string(id)), p)
+}
+
+// Pages returns the app's own pages.
+func (c *Client) Pages(ctx context.Context, app string) (stead.Pages, error) {
+	return get[stead.Pages](ctx, c, path("apps", app, "pages"), nil)
+}
+
+// SetPages replaces the app's own pages; an empty one is the router's.
+func (c *Client) SetPages(ctx context.Context, app string, p stead.Pages) error {
+	_, err := send[struct{}](ctx, c, http.MethodPut, path("apps", app, "pages"), p)
+	return err
+}
+
 // RemoveRoute removes a route.
 func (c *Client) RemoveRoute(ctx context.Context, app string, id stead.ID) error {
 	return remove(ctx, c, path("apps", app, "routes", string(id)), url.Values{})

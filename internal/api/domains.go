@@ -37,7 +37,7 @@ func routes(s *server) {
 		Body stead.NewRoute
 	}
 	handle(s, op("AddRoute", "POST", "apps/{app}/routes", "Send a host's requests below a path to a process"), func(ctx context.Context, in *newRoute) (stead.Route, error) {
-		r := stead.Route{Host: in.Body.Host, Path: in.Body.Path, Process: in.Body.Process, StripPrefix: in.Body.StripPrefix}
+		r := stead.Route{Host: in.Body.Host, Path: in.Body.Path, Process: in.Body.Process, StripPrefix: in.Body.StripPrefix, Policy: in.Body.Policy}
 		if r.Path == "" {
 			r.Path = "/"
 		}
@@ -50,6 +50,24 @@ func routes(s *server) {
 		AppRef
 		Route stead.ID `path:"route" maxLength:"100"`
 	}
+	type patch struct {
+		AppRef
+		Route stead.ID `path:"route" maxLength:"100"`
+		Body  stead.RoutePatch
+	}
+	handle(s, op("UpdateRoute", "PATCH", "apps/{app}/routes/{route}", "Change a route's process or policy"), func(ctx context.Context, in *patch) (stead.Route, error) {
+		return s.p.UpdateRoute(ctx, in.App, in.Route, in.Body)
+	})
+	handle(s, op("Pages", "GET", "apps/{app}/pages", "Get the app's own pages"), func(ctx context.Context, in *AppRef) (stead.Pages, error) {
+		return s.p.Pages(ctx, in.App)
+	})
+	type pages struct {
+		AppRef
+		Body stead.Pages
+	}
+	act(s, op("SetPages", "PUT", "apps/{app}/pages", "Replace the app's own pages"), func(ctx context.Context, in *pages) error {
+		return s.p.SetPages(ctx, in.App, in.Body)
+	})
 	act(s, op("RemoveRoute", "DELETE", "apps/{app}/routes/{route}", "Remove a route"), func(ctx context.Context, in *route) error {
 		return s.p.RemoveRoute(ctx, in.App, in.Route)
 	})

@@ -5,12 +5,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/steadpaas/stead"
 	"github.com/steadpaas/stead/client"
 )
 
 func (sh *shell) domainCommands() []*cobra.Command {
-	return []*cobra.Command{sh.domainsCommand(), sh.routesCommand()}
+	return []*cobra.Command{sh.domainsCommand(), sh.routesCommand(), sh.pagesCommand()}
 }
 
 func (sh *shell) domainsCommand() *cobra.Command {
@@ -49,49 +48,5 @@ func (sh *shell) domainsCommand() *cobra.Command {
 			return sh.awaitRouted(ctx, c, app)
 		})}
 	group.AddCommand(add, sh.domainSetCommand(), remove)
-	return group
-}
-
-func (sh *shell) routesCommand() *cobra.Command {
-	group := &cobra.Command{Use: "routes", Short: "List which requests go to which process", Args: cobra.NoArgs,
-		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, _ []string) error {
-			routes, err := c.Routes(ctx, app)
-			if err != nil {
-				return err
-			}
-			rows := make([][]string, len(routes))
-			for i, r := range routes {
-				strip := ""
-				if r.StripPrefix {
-					strip = "stripped"
-				}
-				rows[i] = []string{r.Host + r.Path, r.Process, strip, string(r.ID)}
-			}
-			return sh.print(routes, func() { sh.table("No routes.", []string{"requests for", "go to", "prefix", "id"}, rows) })
-		})}
-	var n stead.NewRoute
-	add := &cobra.Command{Use: "add HOST", Short: "Send the requests for a host, below a path, to a process", Args: cobra.ExactArgs(1),
-		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
-			n.Host = args[0]
-			r, err := c.AddRoute(ctx, app, n)
-			if err != nil {
-				return err
-			}
-			if err := sh.awaitRouted(ctx, c, app); err != nil {
-				return err
-			}
-			return sh.print(r, func() { sh.say("%s%s goes to %s", r.Host, r.Path, r.Process) })
-		})}
-	add.Flags().StringVar(&n.Path, "path", "/", "the path's prefix")
-	add.Flags().StringVar(&n.Process, "process", stead.ProcessWeb, "the process")
-	add.Flags().BoolVar(&n.StripPrefix, "strip-prefix", false, "take the prefix off before the app sees the request")
-	remove := &cobra.Command{Use: "remove ID", Short: "Remove a route", Args: cobra.ExactArgs(1),
-		RunE: sh.runApp(func(ctx context.Context, c *client.Client, app string, args []string) error {
-			if err := c.RemoveRoute(ctx, app, stead.ID(args[0])); err != nil {
-				return err
-			}
-			return sh.awaitRouted(ctx, c, app)
-		})}
-	group.AddCommand(add, remove)
 	return group
 }

@@ -36,7 +36,7 @@ func at(s string) engine.Status {
 	var name, state string
 	_, _ = fmt.Sscanf(s, "v%d %s %s", &version, &name, &state)
 	process, _ := splitName(name)
-	id := Ident{App: appID, Process: process, Release: version, Shape: shape(stead.DefaultProcess(process))}
+	id := Ident{App: appID, Process: process, Release: version, Shape: shape(stead.DefaultProcess(process), false)}
 	st := engine.Status{Workload: id.String(), Name: name, Instance: fmt.Sprintf("%s-v%d", name, version), State: engine.State(state), Since: now.Add(-5 * time.Second)}
 	if process == "web" {
 		st.Address = netip.MustParseAddrPort("10.0.0.1:5000")

@@ -13,7 +13,7 @@ import (
 // routerMemory is what the router is wished to serve by, and what it does.
 type routerMemory struct {
 	mu      *sync.Mutex
-	want    []route.Rule // nil: not known yet
+	want    *route.Table // without version; nil: not known yet
 	wantGen int
 	doneGen int
 	wake    chan struct{}
@@ -39,16 +39,16 @@ func (l *Loops) route(t *turn) {
 	for _, a := range t.apps {
 		views = append(views, view{in: a.in, serve: a.mem.serving, live: a.in.Live != nil || promoted(a), statuses: a.services})
 	}
-	rules := buildTable(views)
+	table := buildTable(views)
 	m := &l.mem.router
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.want == nil || !reflect.DeepEqual(rules, m.want) {
-		m.want = rules
+	if m.want == nil || !reflect.DeepEqual(table, m.want) {
+		m.want = table
 		m.wantGen++
 		hint(m.wake)
 	}
-	l.routeAgain(rules)
+	l.routeAgain(table.Routes)
 }
 
 // routeAgain forgets that instances are drained which get requests again.
@@ -57,6 +57,11 @@ func (l *Loops) routeAgain(rules []route.Rule) {
 	for _, r := range rules {
 		for _, b := range r.Backends {
 			routed[b.Instance] = true
+		}
+		for _, d := range r.Destinations {
+			for _, b := range d.Backends {
+				routed[b.Instance] = true
+			}
 		}
 	}
 	l.mem.mu.Lock()
@@ -129,14 +134,14 @@ func (l *Loops) publishTables(ctx context.Context) error {
 func (l *Loops) publish(ctx context.Context, version int64) bool {
 	m := &l.mem.router
 	m.mu.Lock()
-	rules, gen, fresh := m.want, m.wantGen, m.wantGen != m.doneGen
+	table, gen, fresh := m.want, m.wantGen, m.wantGen != m.doneGen
 	m.mu.Unlock()
-	if rules == nil {
+	if table == nil {
 		return true
 	}
 	limited, cancel := context.WithTimeout(ctx, publishLimit)
 	defer cancel()
-	if err := l.d.Router.Publish(limited, &route.Table{Version: version, Routes: rules}); err != nil {
+	if err := l.d.Router.Publish(limited, &route.Table{Version: version, Routes: table.Routes, Pages: table.Pages}); err != nil {
 		l.logged(ctx, "table not published", err)
 		return false
 	}

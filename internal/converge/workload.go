@@ -15,7 +15,7 @@ import (
 	"github.com/steadpaas/stead/internal/platform"
 )
 
-// Port is what an instance of a web process must bind.
+// Port is what an instance must bind whose process gets requests.
 const Port = 5000
 
 const taskPrefix = "task-"
@@ -57,8 +57,12 @@ func parseTask(workload string) (stead.ID, bool) {
 	return stead.ID(id), ok && stead.IsID(id)
 }
 
-func shape(p stead.Process) string {
-	b, _ := json.Marshal([]any{p.Size, p.Health.Path, p.Health.BootLimit}) // plain values always marshal
+func shape(p stead.Process, routed bool) string {
+	form := []any{p.Size, p.Health.Path, p.Health.BootLimit}
+	if routed && p.Type != stead.ProcessWeb {
+		form = append(form, "port")
+	}
+	b, _ := json.Marshal(form) // plain values always marshal
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:4])
 }
@@ -124,17 +128,26 @@ func workloads(in platform.Intent, r *platform.ReleaseSpec, sizes []stead.Size) 
 }
 
 func workload(in platform.Intent, r *platform.ReleaseSpec, p stead.Process, command stead.Command, sizes []stead.Size) engine.Workload {
-	id := Ident{App: in.App.ID, Process: p.Type, Release: r.Version, Epoch: p.Epoch, Shape: shape(p)}
+	port := p.Type == stead.ProcessWeb || routed(in.Routes, p.Type)
+	id := Ident{App: in.App.ID, Process: p.Type, Release: r.Version, Epoch: p.Epoch, Shape: shape(p, port)}
 	w := engine.Workload{
 		ID: id.String(), App: in.App.ID, AppName: in.App.Name, Process: p.Type, Release: r.Version,
 		FirstIndex: 1, Replicas: quantity(p), Image: r.Image.Ref, Command: command,
 		Env: environment(in.App, r, p.Type), Size: sizeOf(sizes, p.Size), Health: p.Health,
 		StopGrace: p.StopGrace.Duration(), LogStream: logs.AppStream(in.App.ID),
 	}
-	if p.Type == stead.ProcessWeb {
+	if port {
 		w.Port = Port
 	}
 	return w
+}
+
+// routed reports whether a route sends requests to the process: then it must
+// bind a port as web does.
+func routed(routes []stead.Route, process string) bool {
+	return slices.ContainsFunc(routes, func(r stead.Route) bool {
+		return r.Process == process || slices.ContainsFunc(r.Policy.Destinations, func(d stead.Destination) bool { return d.Process == process })
+	})
 }
 
 func taskWorkload(j platform.TaskJob, sizes []stead.Size) engine.Workload {

@@ -115,6 +115,12 @@ var appUseCases = map[string]attempt{
 		_, err := s.AddRoute(ctx, s.app.Name, stead.Route{Path: "/x"})
 		return err
 	}},
+	"UpdateRoute": {stead.ActWrite, func(ctx context.Context, s *scene) error {
+		_, err := s.UpdateRoute(ctx, s.app.Name, s.route.ID, stead.RoutePatch{})
+		return err
+	}},
+	"Pages":       {stead.ActRead, func(ctx context.Context, s *scene) error { _, err := s.Pages(ctx, s.app.Name); return err }},
+	"SetPages":    {stead.ActWrite, func(ctx context.Context, s *scene) error { return s.SetPages(ctx, s.app.Name, stead.Pages{}) }},
 	"RemoveRoute": {stead.ActWrite, func(ctx context.Context, s *scene) error { return s.RemoveRoute(ctx, s.app.Name, s.route.ID) }},
 	"UploadSource": {stead.ActWrite, func(ctx context.Context, s *scene) error {
 		_, err := s.UploadSource(ctx, s.app.Name, bytes.NewReader([]byte("x")))

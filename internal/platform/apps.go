@@ -295,15 +295,32 @@ func (w *work) rename(a *store.App, name string) error {
 		return err
 	}
 	for _, r := range routes {
-		if r.Host != was || r.Path == "/" {
+		if r.Host != was {
 			continue
 		}
-		r.Host = a.Host
+		if r.Host = a.Host; r.Path == "/" { // made with the domain
+			if err := w.replaceRoot(a.ID, r); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := w.InsertRoute(r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// replaceRoot gives the root route of a new host what the old one's was.
+func (w *work) replaceRoot(app stead.ID, r stead.Route) error {
+	all, err := w.Routes(app)
+	for _, fresh := range all {
+		if fresh.Host == r.Host && fresh.Path == "/" {
+			r.ID = fresh.ID
+			return w.SaveRoute(r)
+		}
+	}
+	return err
 }
 
 // DestroyApp ends an app: it is out of sight and its hosts are free at once;

@@ -26,6 +26,7 @@ type Intent struct {
 	Live      *ReleaseSpec    // serves now; nil: none yet
 	Target    *ReleaseSpec    // to be rolled out; nil: none
 	Routes    []stead.Route
+	Pages     stead.Pages
 }
 
 func (p *Platform) spec(r store.Release) (*ReleaseSpec, error) {
@@ -86,6 +87,9 @@ func (w *work) intent(a store.App, releases []store.Release) (in Intent, err err
 		}
 	}
 	if in.Routes, err = w.Routes(a.ID); err != nil {
+		return in, err
+	}
+	if in.Pages, err = w.Pages(a.ID); err != nil {
 		return in, err
 	}
 	in.Processes, err = w.Processes(a.ID)

@@ -440,6 +440,7 @@ func TestZeroLossTakeOver(t *testing.T) {
 			t.Error(err)
 		}
 		end()
+		wait(t, func() bool { _, err := r.client.Stats(t.Context()); return err == nil }) // the next one can ask it
 	}
 	n, failed := stop()
 	t.Logf("requests=%d failed=%d take-overs=5", n, failed)

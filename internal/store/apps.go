@@ -174,29 +174,6 @@ func (tx *Tx) DeleteDomains(app stead.ID) error {
 	return tx.exec(`DELETE FROM domains WHERE app_id = $1`, app)
 }
 
-const routeQuery = `SELECT r.id, r.app_id, a.name, r.host, r.path, r.process, r.strip_prefix FROM routes r JOIN apps a ON a.id = r.app_id `
-
-func scanRoute(r row) (t stead.Route, err error) {
-	err = r.Scan(&t.ID, &t.AppID, &t.App, &t.Host, &t.Path, &t.Process, &t.StripPrefix)
-	return t, err
-}
-
-// InsertRoute adds a route; ErrDuplicate if host and path have one.
-func (tx *Tx) InsertRoute(r stead.Route) error {
-	return tx.insert(`INSERT INTO routes (id, app_id, host, path, process, strip_prefix) VALUES ($1, $2, $3, $4, $5, $6)`,
-		r.ID, r.AppID, r.Host, r.Path, r.Process, r.StripPrefix)
-}
-
-// Routes returns the routes of an app by host and path.
-func (tx *Tx) Routes(app stead.ID) ([]stead.Route, error) {
-	return many(tx, scanRoute, routeQuery+`WHERE r.app_id = $1 ORDER BY r.host, r.path`, app)
-}
-
-// DeleteRoute removes a route of an app.
-func (tx *Tx) DeleteRoute(app, id stead.ID) error {
-	return tx.must(`DELETE FROM routes WHERE app_id = $1 AND id = $2`, app, id)
-}
-
 // DomainsBelow returns the domains, of all apps, that end in "."+parent.
 func (tx *Tx) DomainsBelow(parent string) ([]stead.Domain, error) {
 	suffix := "." + parent

@@ -134,6 +134,13 @@ func roundTripApp(t *testing.T, tx *Tx, a App) {
 	want(t, "domains below", below, []stead.Domain{d})
 	r := stead.Route{ID: id(), AppID: a.ID, App: "hello", Host: d.Host, Path: "/", Process: "web", StripPrefix: true}
 	check(t, tx.InsertRoute(r))
+	r.Policy, r.Passwords = stead.RoutePolicy{Sticky: true, Deny: []string{"192.0.2.0/24"}}, map[string]string{"ann": "hash"}
+	check(t, tx.SaveRoute(r))
+	check(t, tx.SavePages(a.ID, stead.Pages{Maintenance: "<p>soon", Error: "<p>oh"}))
+	check(t, tx.SavePages(a.ID, stead.Pages{Error: "<p>oh no"}))
+	pages, err := tx.Pages(a.ID)
+	check(t, err)
+	want(t, "pages", pages, stead.Pages{Error: "<p>oh no"})
 	rs, err := tx.Routes(a.ID)
 	check(t, err)
 	want(t, "routes", rs, []stead.Route{r})

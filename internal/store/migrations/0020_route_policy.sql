@@ -1,0 +1,8 @@
+ALTER TABLE routes ADD COLUMN policy TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE routes ADD COLUMN passwords TEXT NOT NULL DEFAULT '{}';
+CREATE TABLE pages (
+  app_id TEXT NOT NULL REFERENCES apps(id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  content TEXT NOT NULL,
+  PRIMARY KEY (app_id, name)
+);
