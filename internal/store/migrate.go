@@ -62,8 +62,9 @@ func (s *Store) migrate(ctx context.Context, steps []migration) error {
 }
 
 func (s *Store) step(tx *Tx, m migration, newest int) error {
-	var have int
-	if err := tx.tx.QueryRowContext(tx.ctx, `SELECT COALESCE(MAX(version), 0) FROM schema_version`).Scan(&have); err != nil {
+	var have, done int
+	err := tx.tx.QueryRowContext(tx.ctx, `SELECT COALESCE(MAX(version), 0), COUNT(CASE WHEN version = $1 THEN 1 END) FROM schema_version`, m.version).Scan(&have, &done)
+	if err != nil {
 		return fmt.Errorf("read schema version: %w", err)
 	}
 	if have > newest {
@@ -71,7 +72,7 @@ func (s *Store) step(tx *Tx, m migration, newest int) error {
 			fmt.Sprintf("the database has schema %d, made by a newer release of Stead; this one knows schema %d", have, newest),
 			"start the newer release, or restore a backup made before the upgrade")
 	}
-	if have >= m.version {
+	if done > 0 {
 		return nil
 	}
 	for _, statement := range strings.Split(s.dialect.ddl(m.text), ";\n") {

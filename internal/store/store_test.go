@@ -298,6 +298,9 @@ func TestMigrations(t *testing.T) {
 		if stead.KindOf(err) != stead.KindPrecondition || !strings.Contains(err.Error(), "newer release") {
 			t.Errorf("a newer schema: %v", err)
 		}
+		late := append([]migration{{8999, "8999_late.sql", "CREATE TABLE late (n INTEGER NOT NULL);\n"}}, steps...)
+		check(t, s.migrate(t.Context(), late))
+		check(t, s.Update(t.Context(), func(tx *Tx) error { return tx.exec(`SELECT n FROM late`) }))
 		bad := append(steps, migration{9002, "9002_bad.sql", "CREATE TABLE half (n INTEGER);\nNONSENSE;\n"})
 		if s.migrate(t.Context(), bad) == nil {
 			t.Error("a bad migration passed")
