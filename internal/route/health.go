@@ -11,7 +11,7 @@ import "time"
 //	                                           └──── no answer ────┘
 //
 // Whether an instance can serve at all is the engine's to say, which asks it
-// from where the instance is (ADR 0020): the router never probes by itself.
+// from where the instance is: the router never probes by itself.
 const (
 	ejectLimit  = 5 * time.Second // the longest that a backend is left out (Heroku's quarantine)
 	ejectFirst  = 250 * time.Millisecond

@@ -81,10 +81,20 @@ func (c *conn) log(f *fault) {
 	if f != nil {
 		c.core.count.faults.Add(1)
 	}
-	if stream == "" {
+	if stream == "" || f == nil && !c.sampled() {
 		return
 	}
 	c.core.lines.add(x.start, stream, func(o []byte) []byte { return c.appendLine(o, f) })
+}
+
+// sampled reports whether a request without a fault gets a line. What the app
+// itself answers as an error always does.
+func (c *conn) sampled() bool {
+	p := c.x.t.policy
+	if p == nil || p.rule.LogEvery <= 1 || c.x.status >= 400 {
+		return true
+	}
+	return p.good.Add(1)%uint64(p.rule.LogEvery) == 1
 }
 
 func (c *conn) appendLine(o []byte, f *fault) []byte {

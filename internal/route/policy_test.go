@@ -496,3 +496,34 @@ func TestReusedAddress(t *testing.T) {
 		t.Error("a retired instance keeps connections")
 	}
 }
+
+// TestLogEvery counts access lines: one for so many good requests, one for each
+// that went wrong.
+func TestLogEvery(t *testing.T) {
+	r := start(t, Limits{})
+	a := backendServer(t, func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path == "/bad" {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	r.publish(with(rule("a.test", a), stead.RoutePolicy{LogEvery: 5}))
+	for range 10 {
+		r.get("a.test", "/good")
+	}
+	r.get("a.test", "/bad")
+	r.get("a.test", "/bad")
+	var paths []string
+	for l, err := range r.client.Lines(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, path, _ := strings.Cut(l.Text, ` path="`)
+		path, _, _ = strings.Cut(path, `"`)
+		if paths = append(paths, path); len(paths) == 4 {
+			break
+		}
+	}
+	if got := strings.Join(paths, " "); got != "/good /good /bad /bad" {
+		t.Errorf("lines of %s", got)
+	}
+}
