@@ -144,8 +144,7 @@ func clock(ctx context.Context, at string) error {
 	if err != nil {
 		return err
 	}
-	c := &http.Client{Transport: &http.Transport{DialContext: dialLocal, DisableKeepAlives: true}}
-	resp, err := c.Do(req)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err
 	}
@@ -198,7 +197,8 @@ func answers(ctx context.Context, at string) error {
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	c := &http.Client{Transport: &http.Transport{DialContext: dialLocal, DisableKeepAlives: true}}
+	resp, err := c.Do(req)
 	if err != nil {
 		return err
 	}
