@@ -106,7 +106,9 @@ func (sh *shell) eventsCommand() *cobra.Command {
 func details(data map[string]any) string {
 	out := make([]string, 0, len(data))
 	for k, v := range data {
-		out = append(out, fmt.Sprintf("%s=%v", k, v))
+		if v != nil {
+			out = append(out, fmt.Sprintf("%s=%v", k, v))
+		}
 	}
 	sort.Strings(out)
 	return strings.Join(out, " ")
