@@ -1,8 +1,11 @@
 package client
 
 import (
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -56,5 +59,17 @@ func TestRedirect(t *testing.T) {
 	defer srv.Close()
 	if _, err := New(srv.URL, "secret").Me(t.Context()); stead.KindOf(err) != stead.KindUnavailable {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A certificate that is not trusted is told as such: the platform does answer.
+func TestUntrusted(t *testing.T) {
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	defer srv.Close()
+	_, err := New(srv.URL, "secret").Me(t.Context())
+	if e, ok := err.(*stead.Error); !ok || !strings.Contains(e.Msg, "does not trust") || !strings.Contains(e.Hint, "SSL_CERT_FILE") {
+		t.Errorf("got %#v", err)
 	}
 }

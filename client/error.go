@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,10 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return &stead.Error{Kind: stead.KindUnavailable, Msg: "the request to " + c.base + " was given up",
 			Hint: "try again, or allow more time", Err: context.Cause(ctx)}
+	}
+	if bad, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return stead.Unavailable("the platform at "+c.base+" shows a certificate that this machine does not trust",
+			"if the platform signs it itself, get its root from the operator (stead certs ca) and set SSL_CERT_FILE to that file", bad)
 	}
 	return stead.Unavailable("the platform at "+c.base+" does not answer",
 		"check the address and that steadd is running there, then try again", err)
